@@ -15,6 +15,7 @@ from pacs_gateway.inbox import ArrivedStudy, Inbox
 from service import pathway, studies
 from service.db import session_scope
 from service.jobs import JobClient
+from service.states import StudyState
 from service.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,12 @@ class Intake:
         return len(ready)
 
     def _take(self, arrived: ArrivedStudy) -> None:
-        admitted = pathway.admit(arrived, engine=self._engine, storage=self._storage)
-        if admitted.needs_analysis:
-            key = pathway.job_key(admitted.study_id, admitted.revision)
-            self._jobs.enqueue("analyse", key, lane=admitted.lane, priority=admitted.priority)
+        with session_scope(self._engine) as session:
+            study = pathway.admit(session, arrived, self._storage)
+        if study.state in (StudyState.READY, StudyState.ANALYSING):
+            pathway.put_in_line(self._jobs, study)
         self._inbox.hand_over(arrived.study_instance_uid, arrived.digest)
-        extra = {"study": admitted.study_id, "revision": admitted.revision, "why": arrived.completion.text}
+        extra = {"study": study.id, "revision": study.revision, "why": arrived.completion.text}
         log.info("study admitted", extra=extra)
 
     def _show_receiving(self, now: datetime) -> None:

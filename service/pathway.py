@@ -1,59 +1,59 @@
-"""The whole path of a study in one file: admitted from the inbox, analysed, and given a final state."""
+"""The whole path of a study in one file: admitted from the inbox, put in line, analysed, given a final state."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from model.detect import Detector
 from model.picture import key_slices
 from model.stroke import Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct
 from pacs_gateway.inbox import ArrivedStudy
-from service import findings, studies
+from service import findings, jobs, studies
 from service.db import session_scope
+from service.failures import Failure
+from service.jobs import JobClient
+from service.states import Lane, Priority, StudyState
+from service.steps import Step
 from service.storage import Storage
 
 log = logging.getLogger(__name__)
 
+ANALYSE = "analyse"
+ANALYSE_TIMEOUT_S = 300.0
+"""Longer than the slowest study on two cores by far; a hung decoder must not hold the only slot."""
 
-def job_key(study_id: int, revision: int) -> str:
-    """One job for one revision of one study: asking twice runs it once."""
-    return f"analyse:{study_id}:{revision}"
+JOB_LANES = {Lane.LIVE: jobs.Lane.LIVE, Lane.RETROSPECTIVE: jobs.Lane.BATCH}
+JOB_PRIORITIES = {Priority.STAT: jobs.Priority.STAT, Priority.ROUTINE: jobs.Priority.ROUTINE}
 
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What the inbox loop needs to know of a study that is now in the hub's own keeping."""
-
-    study_id: int
-    revision: int
-    lane: str
-    priority: str
-    needs_analysis: bool
+Argument = dict[str, int]
+"""What a job of this path is about: {"study": row id, "revision": number}."""
 
 
-def admit(arrived: ArrivedStudy, *, engine: Engine, storage: Storage) -> Admitted:
+def admit(session: Session, arrived: ArrivedStudy, storage: Storage) -> studies.Study:
     """Take a complete study from the inbox into storage and rows.
 
     May be repeated after a crash at any point: files are kept under their own hash, and the same set of
     instances is the same revision.
     """
     # every file is durable in storage before a row says so
-    keys = {instance.sha256: storage.keep(instance.path, instance.sha256) for instance in arrived.instances}
+    stored = {each.sha256: storage.keep(each.path, each.sha256) for each in arrived.instances}
 
-    with session_scope(engine) as session:
-        study = studies.register_study(session, arrived, stored=keys)
-        return Admitted(
-            study_id=study.id,
-            revision=study.revision,
-            lane=study.lane,
-            priority=study.priority,
-            needs_analysis=study.state in (studies.StudyState.READY, studies.StudyState.ANALYSING),
-        )
+    return studies.register_study(session, arrived, stored)
+
+
+def put_in_line(client: JobClient, study: studies.Study) -> None:
+    """Ask for the analysis of a study's present revision; asking twice is one job."""
+    client.enqueue(
+        ANALYSE,
+        f"{ANALYSE}:{study.id}:{study.revision}",
+        {"study": study.id, "revision": study.revision},
+        lane=JOB_LANES[study.lane],
+        priority=JOB_PRIORITIES[study.priority],
+    )
 
 
 class Pathway:
@@ -64,59 +64,62 @@ class Pathway:
         self._storage = storage
         self._detector = detector
 
-    def steps(self) -> Mapping[str, Callable[[str], None]]:
-        """Job name -> step, for `jobs.register`; the argument is the job key."""
-        return {"analyse": self.analyse}
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the job `ANALYSE`, in order."""
+        return (Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),)
 
-    def analyse(self, key: str) -> None:
+    def analyse(self, argument: Argument) -> None:
         """Look for stroke in one revision of a study; ends in flagged, clear, review or refused."""
-        study_id, revision = (int(part) for part in key.split(":")[1:3])
-
         # a study that changed since has a job of its own
         with session_scope(self._engine) as session:
-            study = studies.get_study(session, study_id)
-            if not studies.begin_analysis(session, study, revision):
-                log.info("analysis skipped", extra={"study": study_id, "revision": revision})
+            study = studies.load_study(session, argument["study"])
+            if not _awaits(study, argument["revision"]):
+                log.info("analysis not needed", extra=argument)
                 return
-            paths = [self._storage.path(stored) for stored in studies.stored_keys(session, study)]
+            studies.begin_analysis(session, study)
+            keys = [row[3] for series in studies.series_of(session, study) for row in series.instances]
 
         # a refusal is an answer, with its reasons; anything else unexpected is the job engine's to retry
         started = time.perf_counter()
         try:
-            volume = load_head_ct(paths)
+            volume = load_head_ct([self._storage.path(key) for key in keys])
         except UnreadableStudy as refusal:
-            with session_scope(self._engine) as session:
-                study = studies.get_study(session, study_id)
-                studies.mark_refused(session, study, refusal.refusals, refusal.notes, revision=revision)
-            log.info("study refused", extra={"study": study_id, "reasons": [*refusal.refusals]})
+            self._refuse(argument, refusal)
             return
-        load_seconds = time.perf_counter() - started
+        seconds = {"load": time.perf_counter() - started}
 
         prediction = self._detector.detect(volume)
 
         # pictures first, then the rows that point to them
-        keys = self._keep_pictures(volume, prediction)
+        started = time.perf_counter()
+        pictures = self._keep_pictures(volume, prediction)
+        seconds["pictures"] = time.perf_counter() - started
         with session_scope(self._engine) as session:
-            study = studies.get_study(session, study_id)
-            findings.record_prediction(
-                session, study, prediction, revision=revision, key_slices=keys, load_seconds=load_seconds
-            )
-        log.info("study analysed", extra={"study": study_id, "decision": prediction.decision})
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                findings.record_prediction(session, study, prediction, pictures, seconds=seconds)
+        log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
 
-    def fail(self, key: str, step: str, error: str) -> None:
-        """The job engine gave up: say so on the study, with the step and the error."""
-        study_id, revision = (int(part) for part in key.split(":")[1:3])
+    def give_up(self, failure: Failure) -> None:
+        """The job engine will not try again: say so on the study, with the step and the error."""
+        argument: Argument = failure.argument
         with session_scope(self._engine) as session:
-            study = studies.get_study(session, study_id)
-            studies.mark_failed(session, study, step=step, error=error, revision=revision)
-        log.error("study failed", extra={"study": study_id, "step": step})
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                studies.mark_failed(session, study, failure.step, failure.error)
+        log.error("study failed", extra=argument | {"step": failure.step})
 
-    def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[tuple[int, str]]:
-        return [
-            (index, self._storage.keep_bytes(picture)) for index, picture in key_slices(volume, prediction)
-        ]
+    def _refuse(self, argument: Argument, refusal: UnreadableStudy) -> None:
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                studies.mark_refused(session, study, refusal.refusals, refusal.notes)
+        log.info("study refused", extra=argument | {"reasons": [each.value for each in refusal.refusals]})
+
+    def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[Any]:
+        return [(index, self._storage.keep_bytes(webp)) for index, webp in key_slices(volume, prediction)]
 
 
-def stored_paths(storage: Storage, keys: list[str]) -> list[Path]:
-    """Local files behind storage keys."""
-    return [storage.path(key) for key in keys]
+def _awaits(study: studies.Study, revision: int) -> bool:
+    """Whether this revision is the study's present one and has no outcome yet."""
+    return study.revision == revision and study.state in (StudyState.READY, StudyState.ANALYSING)
