@@ -1,0 +1,68 @@
+"""What the hub refuses to do, each refusal with the HTTP status that it answers."""
+
+
+class HubError(Exception):
+    """A refusal that the caller can understand; the text never holds a patient's name or HN."""
+
+    status = 400
+    title = "The request cannot be carried out"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotSignedIn(HubError):
+    """No token, or one that is unknown, expired or revoked."""
+
+    status = 401
+    title = "Sign in"
+
+
+class NotAllowed(HubError):
+    """The account's role does not include this."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(HubError):
+    """There is no such thing, or not for this viewer: the two are never told apart."""
+
+    status = 404
+    title = "Not found"
+
+
+class NotReady(HubError):
+    """The study has no result yet, so this cannot be done to it."""
+
+    status = 409
+    title = "Not ready"
+
+
+class IllegalTransition(HubError):
+    """A study may not go from the state it is in to the one asked for."""
+
+    status = 409
+    title = "Illegal change of state"
+
+
+class AlreadyExists(HubError):
+    """The name or number is taken."""
+
+    status = 409
+    title = "Already exists"
+
+
+class BadRequest(HubError):
+    """A value is outside what is accepted; the text names the value and the limit."""
+
+    status = 422
+    title = "Unacceptable value"
+
+
+class Unavailable(HubError):
+    """A part of the hub that this needs is not running."""
+
+    status = 503
+    title = "Unavailable"

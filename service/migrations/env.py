@@ -1,0 +1,28 @@
+"""What Alembic runs: migrate on the connection it was handed, or on the database of HUB_DATABASE_URL."""
+
+from alembic import context
+from sqlalchemy.engine import Connection
+
+from service import accounts, audit, findings, hospitals, metrics, series, studies  # noqa: F401
+from service.db import Base, make_engine
+from service.settings import read_settings
+
+
+def migrate(connection: Connection) -> None:
+    """Run the migrations inside the connection's transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=True,
+        transactional_ddl=True,
+        compare_type=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if (given := context.config.attributes.get("connection")) is not None:
+    migrate(given)
+else:
+    with make_engine(read_settings().database).begin() as opened:
+        migrate(opened)

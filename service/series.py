@@ -1,0 +1,86 @@
+"""Series: the instances of a study's current revision, and where their files are kept."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ForeignKey, Text, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from service.arrivals import clean
+from service.db import Base, Id, Json
+
+if TYPE_CHECKING:
+    from pacs_gateway.arrivals import ReceivedInstance
+
+
+class Series(Base):
+    """One series of the study's current revision."""
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("study_id", "series_instance_uid"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"))
+    series_instance_uid: Mapped[str] = mapped_column(Text)
+    instances: Mapped[list[Any]] = mapped_column(Json)
+    """Lists of [sop_instance_uid, sop_class_uid, transfer_syntax_uid, storage key, instance_number or None,
+    image position (x, y, z) in mm or None], in the order received."""
+
+
+def series_of(session: Session, study_id: int) -> Sequence[Series]:
+    """The study's series, in the order received."""
+    return session.scalars(select(Series).where(Series.study_id == study_id).order_by(Series.id)).all()
+
+
+def storage_keys(session: Session, study_id: int) -> list[str]:
+    """The storage key of every file of the study, each once."""
+    keys = (instance[3] for series in series_of(session, study_id) for instance in series.instances)
+    return list(dict.fromkeys(keys))
+
+
+def replace_series(
+    session: Session, study_id: int, instances: "Iterable[ReceivedInstance]", stored: Mapping[str, str]
+) -> None:
+    """Make the study's series those of `instances`.
+
+    Args:
+        session: A writing session.
+        study_id: The study.
+        instances: Every instance of the arrived set.
+        stored: Storage key by the SHA-256 of each instance.
+
+    Raises:
+        KeyError: an instance has no key: it must be kept before it is registered.
+    """
+    arrived = _by_series(instances, stored)
+    known = {series.series_instance_uid: series for series in series_of(session, study_id)}
+    for uid in known.keys() - arrived.keys():
+        session.delete(known[uid])
+    for uid, rows in arrived.items():
+        if uid in known:
+            known[uid].instances = rows
+        else:
+            session.add(Series(study_id=study_id, series_instance_uid=uid, instances=rows))
+    session.flush()
+
+
+def _by_series(
+    instances: "Iterable[ReceivedInstance]", stored: Mapping[str, str]
+) -> dict[str, list[list[Any]]]:
+    series: dict[str, list[list[Any]]] = {}
+    for each in instances:
+        series.setdefault(clean(each.series_instance_uid), []).append(
+            [
+                clean(each.sop_instance_uid),
+                clean(each.header.sop_class_uid),
+                clean(each.header.transfer_syntax_uid),
+                stored[each.sha256],
+                each.header.instance_number,
+                _numbers(each.header.position),
+            ]
+        )
+    return series
+
+
+def _numbers(position: Sequence[float] | None) -> list[float] | None:
+    return None if position is None else [float(value) for value in position]

@@ -1,0 +1,158 @@
+"""Every HUB_* setting with its default and its meaning; read once, never changed."""
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from starlette.config import Config
+
+SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.1.0"
+
+PORT = {"low": 1, "high": 65535}
+TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+
+
+class BadSetting(ValueError):
+    """A setting has a value that is not accepted; the text names variable, value and limit."""
+
+    def __init__(self, name: str, value: object, limit: str) -> None:
+        super().__init__(f"HUB_{name.upper()} is {str(value)!r}; it must be {limit}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration; every default works on a laptop with nothing else installed."""
+
+    data: Path = Path("hub-data")
+    """The folder that holds everything the hub keeps: rows, files, inbox, callers."""
+
+    database_url: str = ""
+    """Where the rows are. Empty: SQLite in the data folder. `postgresql://...` for several machines."""
+
+    storage: str = ""
+    """Where study files are kept. Empty: the folder `storage` in the data folder; or another folder."""
+
+    http_host: str = "127.0.0.1"
+    """The address the API and the pages listen on; 0.0.0.0 opens them to the network."""
+
+    http_port: int = field(default=8080, metadata=PORT)
+    """The port of the API and the pages."""
+
+    dicom_host: str = "127.0.0.1"
+    """The address the DICOM listener listens on; 0.0.0.0 opens it to the network."""
+
+    dicom_port: int = field(default=11112, metadata=PORT)
+    """The port for plain DICOM."""
+
+    dicom_tls_port: int = field(default=2762, metadata=PORT)
+    """The port for DICOM over TLS."""
+
+    ae_title: str = "IMAGINGHUB"
+    """The name this hub answers to, 1 to 16 characters (PS3.5 6.2, AE)."""
+
+    learn_callers: bool = False
+    """Take studies from callers that are not listed, and list them for an administrator to confirm."""
+
+    model: Path = SHIPPED_MODEL
+    """The folder of the model package that workers load."""
+
+    jobs_url: str = ""
+    """Where jobs are kept. Empty: the PostgreSQL of HUB_DATABASE_URL, else SQLite in the data folder."""
+
+    listener_processes: int = field(default=1, metadata={"low": 1, "high": 64})
+    """How many processes share the DICOM port."""
+
+    workers: int = field(default=1, metadata={"low": 0, "high": 64})
+    """How many worker processes `hub serve` starts; 0 where other machines do the work."""
+
+    disk_reserve_mb: int = field(default=1024, metadata={"low": 0, "high": 10_000_000})
+    """Free megabytes below which new studies are refused (0xA700) and readiness fails."""
+
+    return_results: bool = False
+    """Push result objects back to the hospital that sent the study."""
+
+    log_level: str = "INFO"
+    """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            if isinstance(getattr(self, item.name), int) and item.metadata:
+                low, high = item.metadata["low"], item.metadata["high"]
+                if not low <= getattr(self, item.name) <= high:
+                    raise BadSetting(
+                        item.name, getattr(self, item.name), f"a whole number from {low} to {high}"
+                    )
+        if not re.fullmatch(r"(?=.*[^ ])[ -\[\]-~]{1,16}", self.ae_title):
+            raise BadSetting("ae_title", self.ae_title, "1 to 16 ASCII characters without a backslash")
+        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            raise BadSetting("log_level", self.log_level, "DEBUG, INFO, WARNING or ERROR")
+        for name in ("database_url", "jobs_url"):
+            if getattr(self, name) and not re.match(r"(sqlite|postgresql)(\+\w+)?://", getattr(self, name)):
+                raise BadSetting(name, "(hidden)", "a sqlite:// or postgresql:// address")
+
+    @property
+    def database(self) -> str:
+        """The address of the rows as SQLAlchemy takes it."""
+        return self._address(self.database_url) or f"sqlite:///{self.data.absolute() / 'hub.sqlite'}"
+
+    @property
+    def jobs_database(self) -> str:
+        """The address of the jobs."""
+        if self.jobs_url or self.database_url.startswith("postgresql"):
+            return self._address(self.jobs_url or self.database_url)
+        return f"sqlite:///{self.data.absolute() / 'jobs.sqlite'}"
+
+    @property
+    def inbox(self) -> Path:
+        """What hospitals sent and the hub has not yet taken."""
+        return self.data / "inbox"
+
+    @property
+    def storage_folder(self) -> Path:
+        """The folder of study files when HUB_STORAGE names none."""
+        return self.data / "storage"
+
+    @property
+    def callers(self) -> Path:
+        """The list of who may call, written by the hub, read by the listener."""
+        return self.data / "callers.json"
+
+    @property
+    def log_number(self) -> int:
+        """The log level as the standard library counts it."""
+        return logging.getLevelNamesMapping()[self.log_level]
+
+    @staticmethod
+    def _address(url: str) -> str:
+        return re.sub(r"^postgresql://", "postgresql+psycopg://", url)
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read HUB_* from the environment; an empty variable counts as not set.
+
+    Raises:
+        BadSetting: a value is not accepted.
+    """
+    config = Config(environ=os.environ if environ is None else environ, env_prefix="HUB_")
+    chosen: dict[str, Any] = {}
+    for item in fields(Settings):
+        text = config.get(item.name.upper(), default="").strip()
+        if text:
+            chosen[item.name] = _cast(item.name, item.type, text)
+    return Settings(**chosen)
+
+
+def _cast(name: str, kind: Any, text: str) -> object:
+    if kind is int:
+        if not re.fullmatch(r"[+-]?\d{1,12}", text):
+            raise BadSetting(name, text, "a whole number")
+        return int(text)
+    if kind is bool:
+        if text.lower() not in TRUE | FALSE:
+            raise BadSetting(name, text, "one of " + ", ".join(sorted(TRUE | FALSE)))
+        return text.lower() in TRUE
+    return kind(text)

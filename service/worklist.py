@@ -1,0 +1,108 @@
+"""The worklist: studies in the order in which they should be looked at, a page at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from model.stroke import StrokeType
+from service.accounts import Viewer, visible_to
+from service.states import CLOCK, GROUPS, StudyState, milliseconds
+from service.studies import Study, StudyFlag
+
+LONGEST_PAGE = 200
+
+Cursor = tuple[int, int]
+"""The place and the number of the last study of a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorklistPage:
+    """Studies in order, and where the next page starts."""
+
+    studies: Sequence[Study]
+    next: Cursor | None
+
+
+def worklist(
+    session: Session,
+    viewer: Viewer,
+    *,
+    hcode: str | None = None,
+    state: StudyState | None = None,
+    finding: StrokeType | None = None,
+    since: datetime | None = None,
+    after: Cursor | None = None,
+    limit: int = 50,
+) -> WorklistPage:
+    """One page of what `viewer` may see: unread flags first, then abstentions, then all else; newest first.
+
+    Args:
+        session: A session.
+        viewer: Who asks.
+        hcode: Only this hospital's.
+        state: Only studies in this state; superseded ones are shown only when asked for.
+        finding: Only studies on which this stroke type stands flagged.
+        since: Only studies whose first slice arrived then or later.
+        after: The `next` of the page before.
+        limit: Studies a page, 200 at most.
+    """
+    if not viewer.sees_region and hcode not in (None, viewer.hcode):
+        return WorklistPage((), None)
+    limit = max(1, min(limit, LONGEST_PAGE))
+    query = _query(viewer, hcode=hcode, state=state, finding=finding)
+    columns = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
+    found: list[Study] = []
+    for low, high in _ranges(state, since, after):
+        page = query.where(columns[0].between(low, high))
+        if after is not None:
+            page = page.where(tuple_(*columns) > tuple_(*after))
+        found += session.scalars(page.order_by(*columns).limit(limit + 1 - len(found)))
+        if len(found) > limit:
+            break
+    more = len(found) > limit
+    last = found[limit - 1] if more else None
+    return WorklistPage(found[:limit], (last.place, last.id) if last else None)
+
+
+def _query(
+    viewer: Viewer, *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
+) -> Select[Study]:
+    table = Study if finding is None else StudyFlag
+    wanted: list[ColumnElement[bool]] = [visible_to(viewer, table.hcode)]
+    query = select(Study)
+    if finding is not None:
+        query = query.join(StudyFlag, StudyFlag.study_id == Study.id)
+        wanted.append(StudyFlag.stroke_type == finding)
+    if hcode is not None:
+        wanted.append(table.hcode == hcode)
+    if state is not None:
+        wanted.append(Study.state == state)
+    return query.where(*wanted)
+
+
+def _ranges(
+    state: StudyState | None, since: datetime | None, after: Cursor | None
+) -> Iterator[tuple[int, int]]:
+    """The ranges of places to read, in order; `since` cuts each group short, as each counts time down."""
+    groups = range(GROUPS.stop + 4) if state is StudyState.SUPERSEDED else GROUPS
+    start = 0 if after is None else after[0]
+    if since is None:
+        yield start, groups.stop * CLOCK - 1
+        return
+    oldest = CLOCK - 1 - milliseconds(since)
+    for group in groups:
+        low, high = max(group * CLOCK, start), group * CLOCK + oldest
+        if low <= high:
+            yield low, high
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    """How many studies are in each state, the empty ones included."""
+    found = {
+        state.value: number
+        for state, number in session.execute(select(Study.state, func.count()).group_by(Study.state))
+    }
+    return {state.value: found.get(state.value, 0) for state in StudyState}
