@@ -50,7 +50,7 @@ class Callers:
 
     def __init__(self, path: Path, *, learn: bool = False) -> None:
         self.path = path
-        self._always_learn = learn
+        self.always_learn = learn
         self._lock = threading.Lock()
         self._stamp: tuple[int, int] | None = None
         self._callers: tuple[Caller, ...] = ()
@@ -77,7 +77,7 @@ class Callers:
         try:
             stat = os.stat(self.path)
         except FileNotFoundError:
-            self._stamp, self._callers, self._learn = None, (), self._always_learn
+            self._stamp, self._callers, self._learn = None, (), self.always_learn
             return
         stamp = (stat.st_mtime_ns, stat.st_size)
         if stamp == self._stamp:
@@ -85,7 +85,7 @@ class Callers:
         self._stamp = stamp
         content = _load(self.path)
         self._callers = tuple(_caller(line, self.path) for line in content.get("callers", []))
-        self._learn = self._always_learn or bool(content.get("learn", False))
+        self._learn = self.always_learn or bool(content.get("learn", False))
 
     def _record(self, calling_ae: str, address: str) -> None:
         if (calling_ae, address) in self._learned:

@@ -21,11 +21,10 @@ from pacs_gateway.headers import scan_header
 from pacs_gateway.incoming import Incoming, origin_of
 from pacs_gateway.index import Index
 from pacs_gateway.part10 import NotPart10, read_meta
-from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, Spool, is_whole
+from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool, is_whole
 
 log = logging.getLogger(__name__)
 
-DEFAULT_RESERVE = 1 << 30
 CHUNK = 1 << 20
 GAPS_PER_WRITE = 64
 
@@ -49,6 +48,7 @@ class Inbox:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
+        self.reserve_bytes = reserve_bytes
         self._clock = clock
         self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
         self._index = Index(root / "index.sqlite3")

@@ -21,6 +21,7 @@ from pacs_gateway.part10 import read_meta
 
 QUARANTINE_FILES = 500
 """The oldest go first beyond this many."""
+DEFAULT_RESERVE = 1 << 30
 DEFAULT_INSTANCE_LIMIT = 4 << 30
 
 
