@@ -10,7 +10,7 @@ from service.db import Base, Id, words
 
 
 class StudyFlag(Base):
-    """One flagged stroke type; hospital and place repeat the study's, so that one index answers the filter."""
+    """One flagged stroke type; hospital and place repeat the study's, for one index to answer the filter."""
 
     __tablename__ = "study_flags"
     __table_args__ = (
