@@ -1,0 +1,304 @@
+"""One association as its provider lives it: negotiated, its messages answered, released."""
+
+import logging
+import socket
+import sqlite3
+import threading
+from dataclasses import dataclass
+
+from pacs_gateway import dimse, negotiation, status
+from pacs_gateway.arrivals import Ending
+from pacs_gateway.callers import Callers, Sender
+from pacs_gateway.dimse import Command
+from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.inbox import Inbox
+from pacs_gateway.incoming import Incoming, SopMismatch
+from pacs_gateway.spool import NoRoom, TooLarge
+from pacs_gateway.upper_layer import (
+    A_ABORT,
+    A_ASSOCIATE_RQ,
+    A_RELEASE_RQ,
+    INVALID_PARAMETER,
+    LONGEST_ASSOCIATE,
+    NOT_SPECIFIED,
+    P_DATA_TF,
+    RELEASE_RP,
+    SERVICE_PROVIDER,
+    SERVICE_USER,
+    UNEXPECTED_PDU,
+    ConnectionLost,
+    PduStream,
+    ProtocolError,
+    fragments,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the listener allows its associations."""
+
+    ae_title: str
+    require_called_ae: bool
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why an instance is not taken: the status to answer and words for the receipt."""
+
+    status: int
+    reason: str
+
+
+class Stopping(ValueError):
+    """The listener stops; the association is aborted between two messages."""
+
+
+class Association:
+    """Runs in a thread of its own, over a connected socket."""
+
+    def __init__(
+        self, connection: socket.socket, address: str, *, inbox: Inbox, callers: Callers, policy: Policy
+    ) -> None:
+        self._socket = connection
+        self._stream = PduStream(connection, idle_seconds=policy.idle_seconds)
+        self._address = address
+        self._inbox = inbox
+        self._callers = callers
+        self._policy = policy
+        self._busy = threading.Lock()
+        self._stopping = False
+        self._agreed: dict[int, str] = {}
+        self._peer_limit = 0
+        self._sender: Sender | None = None
+        self._number = 0
+        self._command_bytes = bytearray()
+        self._command: Command | None = None
+        self._context_id = 0
+        self._incoming: Incoming | None = None
+        self._refused: Refused | None = None
+
+    def run(self, *, room: bool) -> None:
+        """Live the association to its end; `room` says whether the listener may take one more."""
+        ending = Ending.LOST
+        try:
+            if self._negotiate(room):
+                ending = self._serve()
+        except ConnectionLost as error:
+            log.info("association lost: %s", error, extra=self._about())
+        except ProtocolError as error:
+            log.warning("association aborted: %s", error, extra=self._about())
+            self._stream.abort(SERVICE_PROVIDER, error.reason)
+            ending = Ending.ABORTED
+        except Stopping:
+            self._stream.abort(SERVICE_USER, NOT_SPECIFIED)
+            ending = Ending.ABORTED
+        except Exception:
+            log.exception("association failed", extra=self._about())
+            self._stream.abort(SERVICE_PROVIDER, NOT_SPECIFIED)
+            ending = Ending.ABORTED
+        finally:
+            self._end(ending)
+
+    def stop(self) -> None:
+        """End it: at once where nothing is under way, else after the present message."""
+        self._stopping = True
+        if self._busy.acquire(blocking=False):
+            self.cut()
+            self._busy.release()
+
+    def cut(self) -> None:
+        """Wake the thread from its read; it can still send."""
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "association": self._number,
+            "calling_ae": self._sender.calling_ae if self._sender else "",
+            "address": self._address,
+        }
+
+    def _end(self, ending: Ending) -> None:
+        if self._incoming is not None:
+            self._incoming.release()
+        try:
+            if self._number:
+                self._inbox.close_association(self._number, ending)
+        except sqlite3.Error:
+            log.exception("the end of an association was not recorded", extra=self._about())
+        finally:
+            self._socket.close()
+
+    # Opening
+
+    def _negotiate(self, room: bool) -> bool:
+        pdu_type, content = self._stream.read(limit=LONGEST_ASSOCIATE)
+        if pdu_type != A_ASSOCIATE_RQ:
+            raise ProtocolError("no A-ASSOCIATE-RQ", UNEXPECTED_PDU)
+        request = negotiation.decode_request(bytes(content))
+        calling_ae, called_ae = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
+        self._sender = self._callers.recognise(calling_ae, called_ae, self._address)
+        refusal = self._refusal(called_ae, room)
+        if refusal is not None:
+            log.warning(
+                "association rejected",
+                extra={"calling_ae": calling_ae, "address": self._address, "reason": refusal},
+            )
+            self._stream.write(negotiation.reject(*refusal))
+            return False
+        assert self._sender is not None
+        self._peer_limit = request.maximum_length_received or 0
+        answer, self._agreed = negotiation.accept(request)
+        self._number = self._inbox.open_association(self._sender)
+        self._stream.write(answer)
+        return True
+
+    def _refusal(self, called_ae: str, room: bool) -> tuple[int, int, int] | None:
+        if self._sender is None:
+            return negotiation.CALLING_AE_NOT_RECOGNISED
+        if self._policy.require_called_ae and called_ae != self._policy.ae_title:
+            return negotiation.CALLED_AE_NOT_RECOGNISED
+        return None if room else negotiation.LOCAL_LIMIT_EXCEEDED
+
+    # Messages
+
+    def _serve(self) -> Ending:
+        while True:
+            try:
+                pdu_type, content = self._stream.read()
+            except ConnectionLost:
+                if self._stopping:
+                    raise Stopping from None
+                raise
+            if pdu_type == P_DATA_TF:
+                self._take(content)
+            elif pdu_type == A_RELEASE_RQ:
+                self._stream.write(RELEASE_RP)
+                return Ending.RELEASED
+            elif pdu_type == A_ABORT:
+                return Ending.ABORTED
+            else:
+                raise ProtocolError(f"PDU type {pdu_type:#04x} inside an association", UNEXPECTED_PDU)
+
+    def _take(self, content: memoryview) -> None:
+        for context_id, is_command, is_last, fragment in fragments(content):
+            if context_id not in self._agreed:
+                raise ProtocolError(f"presentation context {context_id} was not agreed", INVALID_PARAMETER)
+            if is_command:
+                self._take_command(context_id, fragment, is_last)
+            else:
+                self._take_data(fragment, is_last)
+
+    def _take_command(self, context_id: int, fragment: memoryview, is_last: bool) -> None:
+        if self._command is not None:
+            raise ProtocolError("a command inside a data set", UNEXPECTED_PDU)
+        if not self._command_bytes:
+            self._busy.acquire()
+        self._command_bytes += fragment
+        if len(self._command_bytes) > dimse.COMMAND_LIMIT:
+            raise ProtocolError(f"command set over {dimse.COMMAND_LIMIT} bytes", INVALID_PARAMETER)
+        if not is_last:
+            return
+        try:
+            self._command = dimse.decode_command(self._command_bytes)
+        except dimse.BadCommand as error:
+            raise ProtocolError(str(error), INVALID_PARAMETER) from error
+        self._command_bytes.clear()
+        self._context_id = context_id
+        self._begin(self._command)
+
+    def _begin(self, command: Command) -> None:
+        if command.field == dimse.C_STORE_RQ and command.has_data_set:
+            self._begin_store(command)
+        elif command.field == dimse.C_ECHO_RQ:
+            self._refused = Refused(status.SUCCESS, "")
+        elif command.field != dimse.C_CANCEL_RQ:
+            self._refused = Refused(status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are provided")
+        if not command.has_data_set:
+            self._finish()
+
+    def _take_data(self, fragment: memoryview, is_last: bool) -> None:
+        if self._command is None:
+            raise ProtocolError("a data set without a command", UNEXPECTED_PDU)
+        if self._incoming is not None and self._refused is None:
+            try:
+                self._incoming.write(fragment)
+            except (TooLarge, OSError) as error:
+                self._refuse(status.OUT_OF_RESOURCES, error)
+        if is_last:
+            self._finish()
+
+    def _finish(self) -> None:
+        command = self._command
+        assert command is not None
+        if self._incoming is not None or command.field == dimse.C_STORE_RQ:
+            self._end_store(command)
+        answer = self._refused or Refused(status.SUCCESS, "")
+        self._command = self._incoming = self._refused = None
+        if command.field != dimse.C_CANCEL_RQ:
+            response = dimse.encode_response(command, answer.status, answer.reason)
+            self._stream.write_command(self._context_id, response, limit=self._peer_limit)
+        self._busy.release()
+        if self._stopping:
+            raise Stopping
+
+    # C-STORE - PS3.4 annex B
+
+    def _begin_store(self, command: Command) -> None:
+        assert self._sender is not None
+        if not negotiation.is_storage(command.sop_class_uid):
+            self._refused = Refused(status.SOP_CLASS_NOT_SUPPORTED, "not a storage SOP class")
+            return
+        try:
+            self._incoming = self._inbox.incoming(
+                self._sender,
+                sop_class_uid=command.sop_class_uid,
+                sop_instance_uid=command.sop_instance_uid,
+                transfer_syntax_uid=self._agreed[self._context_id],
+            )
+        except (NoRoom, OSError) as error:
+            self._refuse(status.OUT_OF_RESOURCES, error)
+
+    def _end_store(self, command: Command) -> None:
+        if self._refused is None and self._incoming is None:
+            self._refused = Refused(status.CANNOT_UNDERSTAND, "C-STORE without a data set")
+        if self._refused is None:
+            self._keep()
+        if self._refused is not None:
+            self._record_refusal(command, self._refused)
+
+    def _keep(self) -> None:
+        """Success is answered only if this returns without a refusal: durable and indexed."""
+        assert self._incoming is not None and self._sender is not None
+        try:
+            self._inbox.keep(self._number, self._sender, self._incoming)
+        except UnreadableDataSet as error:
+            self._refuse(status.CANNOT_UNDERSTAND, error)
+        except SopMismatch as error:
+            self._refuse(status.DATA_SET_MISMATCH, error)
+        except (OSError, sqlite3.Error) as error:
+            self._refuse(status.OUT_OF_RESOURCES, error)
+        except Exception as error:
+            log.exception("an instance could not be handled", extra=self._about())
+            self._refuse(status.PROCESSING_FAILURE, error)
+
+    def _refuse(self, code: int, error: Exception) -> None:
+        self._refused = Refused(code, str(error))
+
+    def _record_refusal(self, command: Command, refused: Refused) -> None:
+        log.warning("instance refused: %s", refused.reason, extra={**self._about(), "status": refused.status})
+        try:
+            self._inbox.refuse(
+                self._number,
+                sop_instance_uid=command.sop_instance_uid,
+                status=refused.status,
+                reason=refused.reason,
+                incoming=self._incoming,
+            )
+        except (OSError, sqlite3.Error):
+            log.exception("a refusal was not recorded", extra=self._about())

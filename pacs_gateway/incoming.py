@@ -1,0 +1,116 @@
+"""One instance on its way in: streamed to a file and hashed as it comes, then kept or refused."""
+
+import hashlib
+import json
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pacs_gateway.callers import Sender
+from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.headers import InstanceHeader, scan_header
+from pacs_gateway.part10 import FileMeta, build_meta
+from pacs_gateway.spool import Spool, TooLarge
+
+
+class SopMismatch(ValueError):
+    """The data set is another SOP class or instance than the command announced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A durable file, not yet indexed."""
+
+    header: InstanceHeader
+    path: Path
+    size: int
+    sha256: str
+
+
+class Incoming:
+    """A file being received. Write to it, then `publish`, then `release`; `release` alone throws it away."""
+
+    def __init__(
+        self, spool: Spool, sender: Sender, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
+    ) -> None:
+        spool.check_room()
+        self.sop_class_uid = sop_class_uid
+        self.sop_instance_uid = sop_instance_uid
+        self.transfer_syntax_uid = transfer_syntax_uid
+        self.header: InstanceHeader | None = None
+        self._spool = spool
+        self._meta = build_meta(
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
+            transfer_syntax_uid=transfer_syntax_uid,
+            sending_ae=sender.calling_ae,
+            receiving_ae=sender.called_ae,
+            private_information=pack_origin(sender),
+        )
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self.part = spool.new_path()
+        self._descriptor = os.open(self.part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+
+    def write(self, fragment: memoryview) -> None:
+        """Append a piece of the data set.
+
+        Raises:
+            TooLarge: beyond the limit for one instance.
+            OSError: the disk would not take it.
+        """
+        if not self._size:
+            self._write(memoryview(self._meta))
+        self._size += len(fragment)
+        if self._size > self._spool.instance_limit:
+            raise TooLarge(f"instance of more than {self._spool.instance_limit} bytes")
+        self._write(fragment)
+        self._sha256.update(fragment)
+
+    def _write(self, data: memoryview) -> None:
+        written = os.write(self._descriptor, data)
+        while written < len(data):
+            written += os.write(self._descriptor, data[written:])
+
+    def publish(self) -> Published:
+        """Check that the data set is whole and what was announced, and make it durable.
+
+        Raises:
+            UnreadableDataSet: not a data set of this transfer syntax, or cut off.
+            SopMismatch: not what was announced.
+            OSError: it could not be made durable.
+        """
+        if not self._size:
+            raise UnreadableDataSet("the data set is empty")
+        with mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ) as data:
+            self.header = scan_header(data, self.transfer_syntax_uid, start=len(self._meta))
+        if self.header.sop_instance_uid != self.sop_instance_uid:
+            raise SopMismatch("SOP Instance UID of the data set differs from the command's")
+        if self.header.sop_class_uid != self.sop_class_uid:
+            raise SopMismatch("SOP Class UID of the data set differs from the command's")
+        sha256 = self._sha256.hexdigest()
+        path = self._spool.publish(self.part, self._descriptor, sha256)
+        return Published(self.header, path, len(self._meta) + self._size, sha256)
+
+    def release(self) -> None:
+        """Let go of the working name; a published file stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self.part.unlink(missing_ok=True)
+
+
+def pack_origin(sender: Sender) -> bytes:
+    """What the meta group's own attributes cannot hold of a sender, so that the index can be rebuilt."""
+    return json.dumps({"address": sender.address, "hcode": sender.hcode}).encode()
+
+
+def origin_of(meta: FileMeta) -> Sender:
+    """The sender a file of ours came from, as far as its meta group tells."""
+    try:
+        origin = json.loads(meta.private_information or b"{}")
+        address, hcode = str(origin.get("address", "")), origin.get("hcode")
+    except (ValueError, AttributeError):
+        address, hcode = "", None
+    return Sender(meta.sending_ae, meta.receiving_ae, address, None if hcode is None else str(hcode))

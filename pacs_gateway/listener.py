@@ -1,0 +1,244 @@
+"""The listener: C-ECHO and C-STORE provider on one port, with as many processes as wanted."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from pacs_gateway.association import Policy
+from pacs_gateway.callers import Callers
+from pacs_gateway.inbox import Inbox
+from pacs_gateway.server import Server, bind
+from pacs_gateway.spool import DEFAULT_RESERVE
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10.0
+START_SECONDS = 60.0
+SHORTEST_LIFE_SECONDS = 1.0
+"""A process that dies sooner is not started again at once."""
+
+
+class NotListening(ValueError):
+    """The listener could not be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: SpawnProcess
+    pipe: Connection
+    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What a process of the listener must know; sent to it as it starts."""
+
+    inbox_root: Path
+    reserve_bytes: int
+    callers_path: Path
+    learn: bool
+    host: str
+    port: int
+    policy: Policy
+    max_associations: int
+
+
+class Listener:
+    """A storage provider on one port.
+
+    Args:
+        inbox: where instances go.
+        callers: who may call.
+        ae_title: our own; callers need to name it only with `require_called_ae`.
+        port: 0 takes a free one, see `port`.
+        learn: let unknown callers in and record them.
+        processes: more than one are spawned beside this one and share the port by SO_REUSEPORT.
+        max_associations: per process; more are rejected as a passing local limit.
+        idle_seconds: an association silent for so long is ended.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        callers: Callers,
+        *,
+        ae_title: str = "IMAGINGHUB",
+        host: str = "0.0.0.0",
+        port: int = 11112,
+        learn: bool = False,
+        require_called_ae: bool = False,
+        processes: int = 1,
+        max_associations: int = 50,
+        idle_seconds: float = 60.0,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._inbox = inbox
+        self._callers = Callers(callers.path, learn=True) if learn else callers
+        self._learn = learn or callers.always_learn
+        self._policy = Policy(ae_title, require_called_ae, idle_seconds)
+        self._max_associations = max_associations
+        self._processes = processes
+        self._grace_seconds = grace_seconds
+        self.host = host
+        self.port = port
+        self._bound: socket.socket | None = None
+        self._server: Server | None = None
+        self._children: list[_Child] = []
+        self._supervisor: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._wake_reader, self._wake_writer = multiprocessing.Pipe(duplex=False)
+
+    def start(self) -> None:
+        """Listen; returns when connections are taken.
+
+        Raises:
+            NotListening: the port cannot be had.
+        """
+        try:
+            self._bound = bind(self.host, self.port, shared=self._processes > 1)
+        except OSError as error:
+            raise NotListening(f"port {self.port} of {self.host}: {error}") from error
+        self.port = self._bound.getsockname()[1]
+        if self._processes > 1:
+            self._start_children()
+        else:
+            self._server = Server(
+                self._bound, self._inbox, self._callers, self._policy, max_associations=self._max_associations
+            )
+            self._server.start()
+        log.info("listening", extra={"host": self.host, "port": self.port, "processes": self._processes})
+
+    def stop(self) -> None:
+        """Take no more associations, let messages under way finish, end the rest; twice does no harm."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        self._wake_writer.send(None)
+        if self._server is not None:
+            self._server.stop(grace_seconds=self._grace_seconds)
+        if self._supervisor is not None:
+            self._supervisor.join()
+            for child in self._children:
+                child.pipe.close()
+            for child in self._children:
+                self._end(child)
+        if self._bound is not None:
+            self._bound.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+        log.info("stopped listening", extra={"port": self.port})
+
+    def pids(self) -> tuple[int, ...]:
+        """The processes that take associations."""
+        return tuple(child.process.pid or 0 for child in self._children) or (os.getpid(),)
+
+    def _start_children(self) -> None:
+        # our own socket stays bound without listening: it keeps the port while processes come and go
+        self._children = [self._spawn() for _ in range(self._processes)]
+        for child in self._children:
+            if not child.pipe.poll(START_SECONDS) or child.pipe.recv() != "listening":
+                raise NotListening(f"process {child.process.pid} did not come up")
+        self._supervisor = threading.Thread(target=self._supervise, name="dicom-supervisor", daemon=True)
+        self._supervisor.start()
+
+    def _spawn(self) -> _Child:
+        options = _Options(
+            inbox_root=self._inbox.root,
+            reserve_bytes=self._inbox.reserve_bytes,
+            callers_path=self._callers.path,
+            learn=self._learn,
+            host=self.host,
+            port=self.port,
+            policy=self._policy,
+            max_associations=self._max_associations,
+        )
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(options, theirs, self._grace_seconds), name="dicom-listener")
+        process.start()
+        theirs.close()
+        return _Child(process, ours, time.monotonic())
+
+    def _supervise(self) -> None:
+        """Start every process again that dies."""
+        while not self._stopped.is_set():
+            wait([self._wake_reader, *(child.process.sentinel for child in self._children)])
+            for number, child in enumerate(self._children):
+                if self._stopped.is_set() or child.process.is_alive():
+                    continue
+                log.error("a listener process died", extra={"exitcode": child.process.exitcode})
+                child.pipe.close()
+                self._stopped.wait(max(0.0, child.started + SHORTEST_LIFE_SECONDS - time.monotonic()))
+                self._children[number] = self._spawn()
+
+    def _end(self, child: _Child) -> None:
+        child.process.join(self._grace_seconds + START_SECONDS)
+        if child.process.is_alive():
+            child.process.kill()
+            child.process.join()
+        child.process.close()
+
+
+def _serve(options: _Options, parent: Connection, grace_seconds: float) -> None:
+    """What a spawned process does, until its parent lets go of the pipe or it is told to end."""
+    wake_reader, wake_writer = multiprocessing.Pipe(duplex=False)
+    signal.signal(signal.SIGTERM, lambda *_: wake_writer.send(None))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
+    inbox = Inbox(options.inbox_root, reserve_bytes=options.reserve_bytes)
+    callers = Callers(options.callers_path, learn=options.learn)
+    bound = bind(options.host, options.port, shared=True)
+    server = Server(bound, inbox, callers, options.policy, max_associations=options.max_associations)
+    server.start()
+    parent.send("listening")
+    wait([parent, wake_reader])
+    server.stop(grace_seconds=grace_seconds)
+    inbox.close()
+
+
+def listen(
+    inbox_root: Path,
+    callers_path: Path,
+    *,
+    ae_title: str = "IMAGINGHUB",
+    host: str = "0.0.0.0",
+    port: int = 11112,
+    learn: bool = False,
+    require_called_ae: bool = False,
+    processes: int = 1,
+    max_associations: int = 50,
+    idle_seconds: float = 60.0,
+    reserve_bytes: int = DEFAULT_RESERVE,
+) -> None:
+    """Listen until SIGTERM or SIGINT, then stop in order.
+
+    Raises:
+        NotListening: the port cannot be had.
+    """
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    inbox = Inbox(inbox_root, reserve_bytes=reserve_bytes)
+    listener = Listener(
+        inbox,
+        Callers(callers_path, learn=learn),
+        ae_title=ae_title,
+        host=host,
+        port=port,
+        learn=learn,
+        require_called_ae=require_called_ae,
+        processes=processes,
+        max_associations=max_associations,
+        idle_seconds=idle_seconds,
+    )
+    listener.start()
+    told.wait()
+    listener.stop()
+    inbox.close()

@@ -1,0 +1,22 @@
+"""Statuses a storage provider answers, each with the section that defines it."""
+
+# General - PS3.7 Annex C
+SUCCESS = 0x0000
+"""C.1.1"""
+PROCESSING_FAILURE = 0x0110
+"""C.5.21"""
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+"""C.5.27"""
+UNRECOGNISED_OPERATION = 0x0211
+"""C.5.30"""
+
+# Storage service class - PS3.4 Annex B.2.3, table B.2-1
+OUT_OF_RESOURCES = 0xA700
+"""Refused; the sender should try again later."""
+DATA_SET_MISMATCH = 0xA900
+"""The data set is not of the SOP class or instance announced."""
+CANNOT_UNDERSTAND = 0xC000
+"""The data set cannot be read; sending it again changes nothing."""
+
+COMMENT_LIMIT = 64
+"""ErrorComment is LO - PS3.7 table C.4-2."""
