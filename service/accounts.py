@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ColumnElement, ForeignKey, String, select, true
+from sqlalchemy import ColumnElement, ForeignKey, String, or_, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from service.db import Base, Id, UtcDateTime, now, words
@@ -229,7 +229,7 @@ def revoke_token(session: Session, account: Account, token_id: int) -> None:
 
 
 def enter_by_token(session: Session, key: str) -> Viewer:
-    """The viewer whose token this is; notes the use.
+    """The viewer whose token this is; only reads, so that a wrong token never takes the write lock.
 
     Raises:
         NotSignedIn: unknown, expired or revoked, or its account was closed; which is not told.
@@ -239,15 +239,25 @@ def enter_by_token(session: Session, key: str) -> Viewer:
         .join(Account, Account.id == Token.account_id)
         .where(Token.digest == _digest(key))
     ).one_or_none()
-    moment = now()
     if found is None:
         raise NotSignedIn("the token is not known, has expired or was revoked")
     token, account = found
-    if not account.active or token.revoked_at or (token.expires_at and token.expires_at <= moment):
+    if not account.active or token.revoked_at or (token.expires_at and token.expires_at <= now()):
         raise NotSignedIn("the token is not known, has expired or was revoked")
-    if token.last_used_at is None or moment - token.last_used_at > LAST_USED_EVERY:
-        token.last_used_at = moment
     return viewer_of(account)
+
+
+def note_use(session: Session, key: str) -> None:
+    """Note that a token was used just now, once a minute at most."""
+    moment = now()
+    session.execute(
+        update(Token)
+        .where(
+            Token.digest == _digest(key),
+            or_(Token.last_used_at.is_(None), Token.last_used_at < moment - LAST_USED_EVERY),
+        )
+        .values(last_used_at=moment)
+    )
 
 
 def _digest(key: str) -> str:

@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import JSON, BigInteger, Dialect, Engine, Enum, Integer, MetaData, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, make_url
@@ -136,6 +138,13 @@ def downgrade(engine: Engine, revision: str) -> None:
     """Take the tables back to `revision` ("base": drop them all)."""
     with _migrating(engine) as connection:
         command.downgrade(alembic_config(connection), revision)
+
+
+def at_head(engine: Engine) -> bool:
+    """Whether the database answers and its tables are the newest."""
+    with engine.execution_options(hub_read_only=True).connect() as connection:
+        newest = ScriptDirectory.from_config(alembic_config(connection)).get_current_head()
+        return MigrationContext.configure(connection).get_current_revision() == newest
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Decision, Prediction, SliceScore, StrokeType
+from service import audit
 from service.accounts import Viewer
 from service.arrivals import clean
 from service.db import Base, Id, Json, UtcDateTime, now, words
@@ -207,6 +208,13 @@ def review_finding(
     session.add(review)
     study.reviewed_at = now()
     set_flags(session, study, flagged)
+    audit.record(
+        session,
+        viewer.username,
+        f"study.{verdict.value}",
+        study_id=study.id,
+        detail={"revision": study.revision, "review": review.id},
+    )
     return review
 
 

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, delete, select
+from sqlalchemy import ForeignKey, Index, String, Text, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Note, Refusal, StrokeType
-from service import metrics
+from service import audit, metrics
 from service.accounts import Viewer, visible_to
 from service.arrivals import clean, study_columns
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import NotFound
+from service.flags import replace_flags
 from service.hospitals import Hospital
 from service.series import replace_series
 from service.states import OUTCOMES, RESULTS, Lane, Priority, StudyState, check_transition, place_of
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from pacs_gateway.arrivals import ArrivedStudy, StudyProgress
 
 LONGEST_ERROR = 2000
+
+HUB = "hub"
+"""Who the audit names where no person asked."""
 
 
 class Study(Base):
@@ -78,21 +82,6 @@ class Study(Base):
     ready_at: Mapped[datetime | None]
     result_at: Mapped[datetime | None]
     reviewed_at: Mapped[datetime | None]
-
-
-class StudyFlag(Base):
-    """A stroke type that stands flagged on a study now: what the worklist's `finding` filter reads."""
-
-    __tablename__ = "study_flags"
-    __table_args__ = (
-        Index("ix_study_flags_place", "stroke_type", "place", "study_id"),
-        Index("ix_study_flags_hcode_place", "stroke_type", "hcode", "place", "study_id"),
-    )
-
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
-    stroke_type: Mapped[StrokeType] = mapped_column(words(StrokeType), primary_key=True)
-    hcode: Mapped[str | None] = mapped_column(String(5))
-    place: Mapped[int] = mapped_column(Id)
 
 
 def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
@@ -170,14 +159,14 @@ def register_study(
     return study
 
 
-def reopen(session: Session, study: Study) -> None:
+def reopen(session: Session, study: Study, *, actor: str = HUB) -> None:
     """Begin a new revision, to be analysed (again); the earlier result is superseded from now on."""
     if study.state is not StudyState.READY:
         _move(study, StudyState.READY)
     study.revision += 1
     study.ready_at, study.result_at = now(), None
     study.reasons, study.notes, study.failed_step, study.error = [], [], None, None
-    session.flush()
+    audit.record(session, actor, "study.reopen", study_id=study.id, detail={"revision": study.revision})
 
 
 def begin_analysis(session: Session, study: Study) -> None:
@@ -215,6 +204,7 @@ def supersede(session: Session, study: Study) -> None:
     """Put a study out of use, because another has taken its place; it stays readable."""
     _move(study, StudyState.SUPERSEDED)
     set_flags(session, study, ())
+    audit.record(session, HUB, "study.superseded", study_id=study.id)
 
 
 def set_outcome(session: Session, study: Study, state: StudyState, flagged: Iterable[StrokeType]) -> None:
@@ -226,17 +216,14 @@ def set_outcome(session: Session, study: Study, state: StudyState, flagged: Iter
     if state in RESULTS:
         waited = (study.result_at - study.last_received_at).total_seconds()
         metrics.observe(session, metrics.RESULT_SECONDS, max(waited, 0.0))
+    audit.record(session, HUB, f"study.{state.value}", study_id=study.id, detail={"revision": study.revision})
 
 
 def set_flags(session: Session, study: Study, flagged: Iterable[StrokeType]) -> None:
     """Replace the stroke types that stand flagged, and put the study where it now belongs in the worklist."""
     study.place = _place(study)
-    session.execute(delete(StudyFlag).where(StudyFlag.study_id == study.id))
-    session.add_all(
-        StudyFlag(study_id=study.id, stroke_type=each, hcode=study.hcode, place=study.place)
-        for each in sorted(set(flagged))
-    )
     session.flush()
+    replace_flags(session, study.id, flagged, hcode=study.hcode, place=study.place)
 
 
 def _new_study(session: Session, uid: str, hcode: str | None, first_received_at: datetime) -> Study:

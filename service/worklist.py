@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
 from service.accounts import Viewer, visible_to
+from service.flags import StudyFlag
 from service.states import CLOCK, GROUPS, StudyState, milliseconds
-from service.studies import Study, StudyFlag
+from service.studies import Study
 
 LONGEST_PAGE = 200
 

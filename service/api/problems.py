@@ -1,0 +1,114 @@
+"""Every error of the API as RFC 9457 problem JSON."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from service.errors import HubError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+    },
+    "required": ["type", "title", "status"],
+}
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems a route may answer, for its OpenAPI description."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
+        }
+        for status in statuses
+    }
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make the app answer every error with a problem."""
+
+    @app.exception_handler(HubError)
+    def refused(request: Request, error: HubError) -> JSONResponse:
+        name = type(error).__name__
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+        return _problem(
+            request,
+            error.status,
+            error.title,
+            error.message,
+            kind=f"urn:imaging-hub:problem:{name}",
+            headers=headers,
+        )
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Where and what is wrong, but not the value: it may be a patient's.
+        errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+        detail = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
+        return _problem(
+            request,
+            422,
+            "Unacceptable value",
+            detail,
+            kind="urn:imaging-hub:problem:BadRequest",
+            extra={"errors": errors},
+        )
+
+    @app.exception_handler(HTTPException)
+    def other(request: Request, error: HTTPException) -> JSONResponse:
+        title = HTTPStatus(error.status_code).phrase
+        return _problem(request, error.status_code, title, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(OperationalError)
+    def database(request: Request, error: OperationalError) -> JSONResponse:
+        log.error("the database did not answer", exc_info=error, extra={"path": request.url.path})
+        return _problem(
+            request,
+            503,
+            "Unavailable",
+            "the database is busy or not reachable; try again",
+            kind="urn:imaging-hub:problem:Unavailable",
+            headers={"Retry-After": "5"},
+        )
+
+    @app.exception_handler(Exception)
+    def broken(request: Request, error: Exception) -> JSONResponse:
+        log.error("a request failed", exc_info=error, extra={"path": request.url.path})
+        return _problem(request, 500, "Internal Server Error", "the hub failed; the failure is in its log")
+
+
+def _problem(
+    request: Request,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    kind: str = "about:blank",
+    extra: dict[str, Any] | None = None,
+    headers: Any = None,
+) -> JSONResponse:
+    content = {
+        "type": kind,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+        **(extra or {}),
+    }
+    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)

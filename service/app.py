@@ -1,0 +1,75 @@
+"""Build the FastAPI app: the routes, the errors, and what the routes need from the rest of the hub."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pacs_gateway.inbox import Inbox
+from service.api import accounts, health, pages, problems, receipts, studies
+from service.api.access import Enqueue
+from service.db import make_engine
+from service.results import INTENDED_USE
+from service.settings import Settings
+from service.storage import open_storage
+
+VERSION = "0.1.0"
+
+
+def create_app(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    enqueue: Enqueue | None = None,
+    queue_depth: Callable[[], Mapping[str, int]] | None = None,
+    worker_seen: Callable[[], datetime | None] | None = None,
+) -> FastAPI:
+    """The API as an ASGI app; the database must have been upgraded before it serves.
+
+    Args:
+        settings: The hub's settings.
+        engine: The database where the caller has already opened it.
+        enqueue: Puts (study number, revision) on the queue; without it `reprocess` answers 503.
+        queue_depth: Waiting jobs by queue, for /metrics.
+        worker_seen: When any worker last gave a sign of life, for /readyz.
+    """
+    app = FastAPI(
+        title="Imaging Hub", version=VERSION, description=INTENDED_USE, docs_url=None, redoc_url=None
+    )
+    app.state.settings = settings
+    app.state.engine = engine or make_engine(settings.database)
+    app.state.storage = open_storage(settings.storage, settings.storage_folder)
+    app.state.inbox = cache(lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_mb * 1_000_000))
+    app.state.enqueue = enqueue
+    app.state.queue_depth = queue_depth
+    app.state.worker_seen = worker_seen
+    app.state.counts = (float("-inf"), {})
+    problems.add_handlers(app)
+    app.add_middleware(CautiousHeaders)
+    for part in (studies, receipts, accounts, health, pages):
+        app.include_router(part.router)
+    return app
+
+
+class CautiousHeaders:
+    """Answers hold patients' data: no cache may keep them, no browser may guess their type."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and add the headers to the answer."""
+
+        async def cautious(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+            await send(message)
+
+        await self.app(scope, receive, cautious)

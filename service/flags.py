@@ -1,0 +1,44 @@
+"""StudyFlag: the stroke types that stand flagged on each study now, for the worklist's `finding` filter."""
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import ForeignKey, Index, String, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from model.stroke import StrokeType
+from service.db import Base, Id, words
+
+
+class StudyFlag(Base):
+    """One flagged stroke type; hospital and place repeat the study's, for one index to answer the filter."""
+
+    __tablename__ = "study_flags"
+    __table_args__ = (
+        Index("ix_study_flags_place", "stroke_type", "place", "study_id"),
+        Index("ix_study_flags_hcode_place", "stroke_type", "hcode", "place", "study_id"),
+    )
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
+    stroke_type: Mapped[StrokeType] = mapped_column(words(StrokeType), primary_key=True)
+    hcode: Mapped[str | None] = mapped_column(String(5))
+    place: Mapped[int] = mapped_column(Id)
+
+
+def replace_flags(
+    session: Session, study_id: int, flagged: Iterable[StrokeType], *, hcode: str | None, place: int
+) -> None:
+    """Make `flagged` the stroke types that stand flagged on the study."""
+    session.execute(delete(StudyFlag).where(StudyFlag.study_id == study_id))
+    session.add_all(
+        StudyFlag(study_id=study_id, stroke_type=each, hcode=hcode, place=place) for each in set(flagged)
+    )
+    session.flush()
+
+
+def flags_of(session: Session, study_ids: Collection[int]) -> dict[int, list[StrokeType]]:
+    """The stroke types that stand flagged on each of the studies, in the order of the network's outputs."""
+    found: dict[int, list[StrokeType]] = {each: [] for each in study_ids}
+    for flag in session.scalars(select(StudyFlag).where(StudyFlag.study_id.in_(study_ids))):
+        found[flag.study_id].append(flag.stroke_type)
+    order = list(StrokeType)
+    return {study_id: sorted(flags, key=order.index) for study_id, flags in found.items()}

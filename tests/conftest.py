@@ -1,0 +1,85 @@
+"""What tests share: a database of its own for each, on SQLite or on the PostgreSQL of HUB_TEST_DATABASE_URL."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from service.db import make_engine, session_scope, upgrade
+from service.hospitals import seed_hospitals
+from service.settings import Settings
+
+SERVER = os.environ.get("HUB_TEST_DATABASE_URL", "")
+
+
+def _on_server(statement: str, *names: str) -> None:
+    url = make_url(SERVER).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def _address(database: str) -> str:
+    return make_url(SERVER).set(drivername="postgresql+psycopg", database=database).render_as_string(False)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An upgraded and seeded database that each test's own is copied from: a path, or a name on the server."""
+    if SERVER:
+        name = f"hub_template_{uuid.uuid4().hex[:12]}"
+        _on_server("CREATE DATABASE {}", name)
+        url = _address(name)
+    else:
+        name = str(tmp_path_factory.mktemp("template") / "hub.sqlite")
+        url = f"sqlite:///{name}"
+    engine = make_engine(url)
+    upgrade(engine)
+    with session_scope(engine) as session:
+        seed_hospitals(session)
+    engine.dispose()
+    yield name
+    if SERVER:
+        _on_server("DROP DATABASE {}", name)
+
+
+@pytest.fixture
+def database_url(template: str, tmp_path: Path) -> Iterator[str]:
+    """The address of this test's own database."""
+    if SERVER:
+        name = f"hub_test_{uuid.uuid4().hex[:12]}"
+        _on_server("CREATE DATABASE {} TEMPLATE {}", name, template)
+        yield _address(name)
+        _on_server("DROP DATABASE {} WITH (FORCE)", name)
+    else:
+        (tmp_path / "data").mkdir(exist_ok=True)
+        shutil.copy(template, tmp_path / "data" / "hub.sqlite")
+        yield f"sqlite:///{tmp_path / 'data' / 'hub.sqlite'}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings whose data folder and database are this test's own."""
+    return Settings(data=tmp_path / "data", database_url=database_url, disk_reserve_mb=1)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """This test's own database, upgraded, with the 88 hospitals."""
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A writing session that commits at the end of the test."""
+    with session_scope(engine) as session:
+        yield session
