@@ -25,7 +25,7 @@ class JobFailed(Exception):
 
 
 class JobRuns:
-    """The jobs that this process runs; `running` holds the tickets whose step runs now."""
+    """The jobs that this process runs; `running` holds the ids of their tickets."""
 
     def __init__(self, client: JobClient) -> None:
         self.running: set[str] = set()
@@ -33,6 +33,13 @@ class JobRuns:
 
     def run_steps(self, job: Job, ticket: Ticket) -> str:
         """The body of every job: the steps that are not done yet, one after the other."""
+        self.running.add(ticket.workflow_id)
+        try:
+            return self._run_rest(job, ticket)
+        finally:
+            self.running.discard(ticket.workflow_id)
+
+    def _run_rest(self, job: Job, ticket: Ticket) -> str:
         for index in range(ticket.first_step, len(job.steps)):
             name = f"{index}:{job.steps[index].name}"
             outcome = DBOS.run_step({"name": name}, self._try_step, job, ticket, index)
@@ -44,14 +51,11 @@ class JobRuns:
 
     def _try_step(self, job: Job, ticket: Ticket, index: int) -> str:
         step = job.steps[index]
-        self.running.add(ticket.workflow_id)
         try:
             with self._time_limit(job, ticket, index):
                 step.run(ticket.argument)
         except Exception as error:
             return self._settle(job, ticket, index, error)
-        finally:
-            self.running.discard(ticket.workflow_id)
         return "done"
 
     def _settle(self, job: Job, ticket: Ticket, index: int, error: Exception) -> str:

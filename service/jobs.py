@@ -127,9 +127,14 @@ _STATES: Final[Mapping[str, JobState]] = {
 
 
 class JobClient:
-    """Put jobs in line and ask after them, from any process, with or without a worker in it."""
+    """Put jobs in line and ask after them, from any process, with or without a worker in it.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: `sqlite:///...` or `postgresql://...`; tables are created where they are missing.
+        patient: wait while the database is away, as a worker does, instead of raising.
+    """
+
+    def __init__(self, url: str, *, patient: bool = False) -> None:
         self.url = _engine_url(url)
         self.engine = prepare_database(url)
         self.engine_client = DBOSClient(
@@ -137,6 +142,7 @@ class JobClient:
             serializer=DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
             system_database_pool_size=2,
+            retry_connection_errors=patient,
         )
 
     def enqueue(

@@ -48,7 +48,7 @@ class Worker:
         beat_every: float = 2.0,
         dead_after: float = 10.0,
     ) -> None:
-        self.client = JobClient(url)
+        self.client = JobClient(url, patient=True)
         self._slot = slot
         self._poll_every = poll_every
         self._beat_every = beat_every
@@ -89,9 +89,7 @@ class Worker:
             thread = threading.Thread(target=self._every_beat, args=(loop,), name=loop.__name__, daemon=True)
             thread.start()
             self._threads.append(thread)
-        log.info(
-            "Worker is at work", extra={"slot": self._slot, "lanes": [str(lane) for lane in self._lanes]}
-        )
+        log.info("Worker is at work", extra={"slot": self._slot, "lanes": " ".join(self._lanes)})
 
     def shutdown(self, *, grace: float = 20.0) -> bool:
         """Stop taking work and let what runs end within the grace time.
@@ -160,9 +158,8 @@ class Worker:
 
     def _watch(self) -> None:
         """Take over from dead slots, and see to jobs that ended without their owner being told."""
-        found = {
-            (job.workflow_id, job.executor_id or ""): job for job in (*self._orphans(), *self._unseen_ends())
-        }
+        looked = (*self._orphans(), *self._unseen_ends())
+        found = {(job.workflow_id, job.executor_id or ""): job for job in looked}
         # Twice in a row, so that neither a jump of the clock nor a job that is just changing hands misleads.
         for identity in found.keys() & self._suspects:
             self._see_to(found[identity])
@@ -172,17 +169,24 @@ class Worker:
                 self._runs.tell(self._jobs[failure.job], failure)
 
     def _orphans(self) -> list[WorkflowStatus]:
-        """Jobs that a slot took and that is not heard any more."""
+        """Jobs taken by a slot that is not heard any more, or by this one without being at them."""
         heard = heartbeats.list_workers(self.client.engine)
-        alive = {state.slot for state in heard if state.seconds_silent < self._dead_after} | {self._slot}
+        alive = {state.slot for state in heard if state.seconds_silent < self._dead_after}
         running = self.client.engine_client.list_workflows(status="PENDING", load_output=False)
-        return [job for job in running if job.executor_id not in alive]
+        mine = self._runs.running
+
+        def abandoned(job: WorkflowStatus) -> bool:
+            return (
+                job.workflow_id not in mine if job.executor_id == self._slot else job.executor_id not in alive
+            )
+
+        return [job for job in running if abandoned(job)]
 
     def _unseen_ends(self) -> list[WorkflowStatus]:
         """Jobs that the engine gave up, without a failure written down."""
         since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
         given_up = self.client.engine_client.list_workflows(
-            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], completed_after=since, load_output=False
+            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], completed_after=since
         )
         unseen = [job for job in given_up if job.workflow_id not in self._seen]
         lost = [job for job in unseen if self.client.failed_silently(job)]
@@ -194,7 +198,8 @@ class Worker:
         if job is None:
             return
         if found.status != "PENDING":
-            self._runs.fail(job, ticket, ticket.first_step, DIED)
+            poison = found.status != "ERROR"
+            self._give_up(job, found, DIED if poison else f"the job engine gave up: {found.error}")
             return
         deaths = failures.count_deaths(
             self.client.engine, found.workflow_id, found.recovery_attempts or 1, pause=self._dead_after
@@ -202,10 +207,16 @@ class Worker:
         if deaths is None:
             return
         log.warning(
-            "Job is taken over", extra={"key": ticket.key, "from": found.executor_id, "deaths": deaths}
+            "Job without a worker is put in line again",
+            extra={"key": ticket.key, "from": found.executor_id, "deaths": deaths},
         )
         if deaths >= DEATH_LIMIT:
-            self._runs.fail(job, ticket, ticket.first_step, DIED)
+            self._give_up(job, found, DIED)
             self.client.engine_client.cancel_workflow(found.workflow_id)
         else:
             self.client.engine_client.resume_workflow(found.workflow_id, queue_name=ticket.queue)
+
+    def _give_up(self, job: Job, found: WorkflowStatus, reason: str) -> None:
+        ticket = ticket_of(found)
+        done = len(self.client.engine_client.list_workflow_steps(found.workflow_id))
+        self._runs.fail(job, ticket, min(ticket.first_step + done, len(job.steps) - 1), reason)

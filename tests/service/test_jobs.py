@@ -1,5 +1,6 @@
 """Jobs run by real worker processes, which are killed, on SQLite and (when given) on PostgreSQL."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,27 +72,49 @@ class Crew:
         self.client.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def crew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crew]:
-    if request.param == "sqlite":
-        made = Crew(f"sqlite:///{tmp_path}/jobs.sqlite", tmp_path)
-        yield made
-        made.stop()
-        return
+@contextlib.contextmanager
+def administrator() -> Iterator[sa.Connection]:
+    url = sa.make_url(SERVER or "").set(drivername="postgresql+psycopg")
+    server = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        yield connection
+    server.dispose()
+
+
+def server_url(database: str) -> str:
+    return sa.make_url(SERVER or "").set(database=database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[str]:
+    """A database with the tables in it, to copy: creating them takes seconds."""
     if SERVER is None:
         pytest.skip("HUB_TEST_DATABASE_URL names no PostgreSQL server")
     name = f"jobs_{uuid.uuid4().hex}"
-    server = sa.create_engine(
-        sa.make_url(SERVER).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
-    with server.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    made = Crew(sa.make_url(SERVER).set(database=name).render_as_string(hide_password=False), tmp_path)
+    with administrator() as server:
+        server.execute(sa.text(f"CREATE DATABASE {name}"))
+        JobClient(server_url(name)).close()
+        yield name
+        server.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/jobs.sqlite"
+        return
+    template, name = request.getfixturevalue("prepared"), f"jobs_{uuid.uuid4().hex}"
+    with administrator() as server:
+        server.execute(sa.text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        yield server_url(name)
+        server.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def crew(jobs_url: str, tmp_path: Path) -> Iterator[Crew]:
+    made = Crew(jobs_url, tmp_path)
     yield made
     made.stop()
-    with server.connect() as connection:
-        connection.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
 
 
 class TestEnqueue:
