@@ -102,7 +102,7 @@ def simulate_head(
         raise ValueError(f"unknown kernel {kernel!r}; known: {', '.join(NOISE_HU)}")
     wanted = tuple(Fault(f) for f in faults)
     rng = stream(seed, "pose")
-    drawn_age, drawn_fov = float(rng.uniform(20, 92)), float(rng.uniform(212, 252))
+    drawn_age, drawn_fov = float(rng.uniform(20, 92)), float(rng.uniform(205, 250))
     age = drawn_age if age is None else age
     if Fault.CHILD in wanted:
         age = 12.0
@@ -112,7 +112,7 @@ def simulate_head(
         roll=float(np.clip(rng.normal(0, 3), -8, 8)),
         pitch=float(rng.uniform(-6, 12)),
         shift=(float(rng.uniform(-8, 8)), float(rng.uniform(-2, 22)) - 17, 0.0),
-        size=float(rng.uniform(0.9, 1.02)) * (0.95 if age < 15 else 1.0),
+        size=float(rng.uniform(0.94, 1.06)) * (0.95 if age < 15 else 1.0),
     )
     spacing = (spacing_mm, pixel, pixel)
     top = 86 * pose.size + float(rng.uniform(-4, 8))

@@ -31,7 +31,7 @@ def draw_build(seed: int, age: float) -> Build:
     """Draw the build of a head for an age in years."""
     rng = stream(seed, "build")
     atrophy = float(np.clip((age - 35) / 55 + rng.normal(0, 0.15), 0, 1))
-    white = float(rng.normal(27.0, 1.2))
+    white = float(rng.normal(29.0, 1.3))
     child = age < 15
     return Build(
         width=rng.uniform(64, 71) * (0.96 if child else 1.0),
@@ -42,7 +42,7 @@ def draw_build(seed: int, age: float) -> Build:
         atrophy=atrophy,
         ventricle=float(0.75 + 0.75 * atrophy + rng.uniform(-0.15, 0.25)),
         white=white,
-        grey=white + float(rng.uniform(7.0, 10.5)),
+        grey=white + float(rng.uniform(7.5, 11.0)),
         gap_mm=float(0.5 + 2.2 * atrophy * rng.uniform(0.4, 1.2)),
     )
 
@@ -127,6 +127,9 @@ def cavity(seed: int, grid: Grid, build: Build) -> tuple[Array, Array, Array]:
     inside = np.minimum(below, vault + 6)
     depth = np.maximum(depth, inside)
     np.maximum(depth[box], canal, out=depth[box])
+    for side in (-1, 1):
+        box, ridge = grid.ellipsoid((36 * side, 23, -38), (29, 4.5, 11), turn=0.42 * side, margin=4)
+        np.minimum(depth[box], -ridge, out=depth[box])
     return depth, below, vault
 
 
@@ -167,8 +170,8 @@ def draw_shell(head: Head) -> None:
     head.put(everywhere, near_bone * ramp(head.outline - 2.2, 1.5), 25.0)
     for side in (-1, 1):
         box, muscle = grid.ellipsoid((side * (build.width + 2), -24, -16), (9, 27, 30))
-        head.put(box, ramp(muscle, 2), MUSCLE)
-    thick = build.skull_mm * (1 + 0.16 * grid.noise(rng, 40.0))
+        head.put(box, ramp(muscle, 2) * ramp(head.outline[box] - 3, 1.5), MUSCLE)
+    thick = build.skull_mm * (1 + 0.16 * grid.noise(rng, 40.0)) * (1 - 0.45 * ramp(-14 - grid.z, 10.0))
     bone = ramp(head.depth + thick, edge) * ramp(head.outline - 1, 1.5)
     layer = 1 + head.depth / thick
     value = COMPACT - (COMPACT - DIPLOE) * ramp(0.30 - np.abs(layer - 0.5), 0.2)
@@ -186,7 +189,7 @@ def draw_face(head: Head) -> None:
         put((52 * side, -44, -54), (7, 9, 9), COMPACT - 300)
         put((64 * side, -22, -54), (2.5, 24, 4), COMPACT - 300, turn=-0.1 * side)
         put((50 * side, 3, -74), (4, 9, 22), COMPACT - 300)
-        put((33 * side, 25, -43), (27, 8, 9), COMPACT + 250, turn=0.45 * side)
+        put((34 * side, 24, -42), (28, 7, 9), COMPACT + 250, turn=0.45 * side)
         honeycomb(head, rng, (54 * side, 36, -48), (10, 14, 17), 0.55)
         honeycomb(head, rng, (40 * side, 27, -42), (12, 5, 6), 0.15, turn=0.45 * side)
         put((62 * side, 17, -48), (12, 3.5, 3.5), AIR, turn=0.1 * side)
