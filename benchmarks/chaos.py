@@ -18,10 +18,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from pacs_gateway.sender import Peer, SenderError, send
+
 from benchmarks.serving import CALLING_AE, Serving, serving
 from benchmarks.simulated import simulated_studies
 from benchmarks.table import Bar, Report
-from pacs_gateway.sender import Peer, SenderError, send
 
 QUIET_AFTER_S = 300.0
 
@@ -121,7 +122,12 @@ def main() -> None:
     ]
     bars = [
         Bar("acknowledged images lost", len(lost), "0", not lost),
-        Bar("studies without a final state", len(studies) - states.total(), "0", states.total() == len(studies)),
+        Bar(
+            "studies without a final state",
+            len(studies) - states.total(),
+            "0",
+            states.total() == len(studies),
+        ),
         Bar("studies that failed", states["failed"], "0", states["failed"] == 0),
         Bar("kills", killed.total(), f">= {kills}", killed.total() >= kills),
     ]

@@ -63,7 +63,9 @@ def main() -> None:
     p95 = percentile([sample["seen"] for sample in warm], 95)
     bars = [
         Bar("last slice to result, p95, s", p95, "< 10", p95 < 10),
-        Bar("beyond load and inference, p95, s", percentile(overhead, 95), "< 2", percentile(overhead, 95) < 2),
+        Bar(
+            "beyond load and inference, p95, s", percentile(overhead, 95), "< 2", percentile(overhead, 95) < 2
+        ),
         *(
             Bar(f"peak memory of {name}, MB", megabytes, f"< {limit}", megabytes < limit)
             for name, megabytes in memory.items()

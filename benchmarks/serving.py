@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 from pacs_gateway.sender import Peer, send
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,7 +52,7 @@ class Serving:
 
     def processes(self) -> dict[str, int]:
         """Process ids by name."""
-        rows = json.loads((self.data / "processes.json").read_text())["processes"]
+        rows = json.loads((self.data / "processes.json").read_text())["children"]
         return {row["name"]: row["pid"] for row in rows}
 
     def peak_memory_mb(self) -> dict[str, float]:
@@ -85,7 +84,9 @@ def serving(data: Path, **settings: str) -> Iterator[Serving]:
     hub = [sys.executable, "-m", "service"]
 
     def command(*words: str) -> str:
-        done = subprocess.run([*hub, *words], env=environment, cwd=ROOT, text=True, capture_output=True, check=True)
+        done = subprocess.run(
+            [*hub, *words], env=environment, cwd=ROOT, text=True, capture_output=True, check=True
+        )
         return done.stdout
 
     data.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pacs_gateway.sender import Peer, send
 
 from pacs_gateway.headers import UnreadableHeader, read_header
-from pacs_gateway.sender import Peer, send
 from service import accounts, hospitals
 from service.db import connect, session_scope, upgrade
 from service.settings import Settings

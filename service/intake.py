@@ -11,10 +11,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pacs_gateway.inbox import ArrivedStudy, Inbox
+from pacs_gateway.arrivals import ArrivedStudy
+from pacs_gateway.inbox import Inbox
 from service import pathway, studies
 from service.db import session_scope
-from service.jobs import JobClient
+from service.orders import Orders
 from service.states import StudyState
 from service.storage import Storage
 
@@ -30,11 +31,11 @@ class Intake:
     next round. One process at a time holds the lock; the others wait to take over.
     """
 
-    def __init__(self, engine: Engine, storage: Storage, inbox: Inbox, jobs: JobClient, lock: Path) -> None:
+    def __init__(self, engine: Engine, storage: Storage, inbox: Inbox, orders: Orders, lock: Path) -> None:
         self._engine = engine
         self._storage = storage
         self._inbox = inbox
-        self._jobs = jobs
+        self._orders = orders
         self._lock = lock
 
     def run(self, stop: threading.Event) -> None:
@@ -64,7 +65,7 @@ class Intake:
         with session_scope(self._engine) as session:
             study = pathway.admit(session, arrived, self._storage)
         if study.state in (StudyState.READY, StudyState.ANALYSING):
-            pathway.put_in_line(self._jobs, study)
+            self._orders.analyse(study.id, study.revision)
         self._inbox.hand_over(arrived.study_instance_uid, arrived.digest)
         extra = {"study": study.id, "revision": study.revision, "why": arrived.completion.text}
         log.info("study admitted", extra=extra)

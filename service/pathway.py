@@ -1,36 +1,29 @@
-"""The whole path of a study in one file: admitted from the inbox, put in line, analysed, given a final state."""
+"""The whole path of a study in one file: admitted from the inbox, analysed, given a final state."""
 
+import dataclasses
 import logging
 import time
-from typing import Any
 
+from model.detect import Detector
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from model.detect import Detector
 from model.picture import key_slices
 from model.stroke import Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct
-from pacs_gateway.inbox import ArrivedStudy
-from service import findings, jobs, studies
-from service.db import session_scope
+from pacs_gateway.arrivals import ArrivedStudy
+from service import findings, series, studies
+from service.db import now, session_scope
 from service.failures import Failure
-from service.jobs import JobClient
-from service.states import Lane, Priority, StudyState
+from service.orders import Argument
+from service.states import StudyState
 from service.steps import Step
 from service.storage import Storage
 
 log = logging.getLogger(__name__)
 
-ANALYSE = "analyse"
 ANALYSE_TIMEOUT_S = 300.0
 """Longer than the slowest study on two cores by far; a hung decoder must not hold the only slot."""
-
-JOB_LANES = {Lane.LIVE: jobs.Lane.LIVE, Lane.RETROSPECTIVE: jobs.Lane.BATCH}
-JOB_PRIORITIES = {Priority.STAT: jobs.Priority.STAT, Priority.ROUTINE: jobs.Priority.ROUTINE}
-
-Argument = dict[str, int]
-"""What a job of this path is about: {"study": row id, "revision": number}."""
 
 
 def admit(session: Session, arrived: ArrivedStudy, storage: Storage) -> studies.Study:
@@ -40,20 +33,10 @@ def admit(session: Session, arrived: ArrivedStudy, storage: Storage) -> studies.
     instances is the same revision.
     """
     # every file is durable in storage before a row says so
-    stored = {each.sha256: storage.keep(each.path, each.sha256) for each in arrived.instances}
+    keys = storage.keep_all([each.path for each in arrived.instances])
+    stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
     return studies.register_study(session, arrived, stored)
-
-
-def put_in_line(client: JobClient, study: studies.Study) -> None:
-    """Ask for the analysis of a study's present revision; asking twice is one job."""
-    client.enqueue(
-        ANALYSE,
-        f"{ANALYSE}:{study.id}:{study.revision}",
-        {"study": study.id, "revision": study.revision},
-        lane=JOB_LANES[study.lane],
-        priority=JOB_PRIORITIES[study.priority],
-    )
 
 
 class Pathway:
@@ -77,7 +60,8 @@ class Pathway:
                 log.info("analysis not needed", extra=argument)
                 return
             studies.begin_analysis(session, study)
-            keys = [row[3] for series in studies.series_of(session, study) for row in series.instances]
+            keys = series.storage_keys(session, study.id)
+            seconds = _waited(study)
 
         # a refusal is an answer, with its reasons; anything else unexpected is the job engine's to retry
         started = time.perf_counter()
@@ -86,7 +70,7 @@ class Pathway:
         except UnreadableStudy as refusal:
             self._refuse(argument, refusal)
             return
-        seconds = {"load": time.perf_counter() - started}
+        seconds["load"] = time.perf_counter() - started
 
         prediction = self._detector.detect(volume)
 
@@ -94,10 +78,11 @@ class Pathway:
         started = time.perf_counter()
         pictures = self._keep_pictures(volume, prediction)
         seconds["pictures"] = time.perf_counter() - started
+        prediction = dataclasses.replace(prediction, seconds=seconds | dict(prediction.seconds))
         with session_scope(self._engine) as session:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
-                findings.record_prediction(session, study, prediction, pictures, seconds=seconds)
+                findings.record_prediction(session, study, prediction, pictures)
         log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
 
     def give_up(self, failure: Failure) -> None:
@@ -116,8 +101,17 @@ class Pathway:
                 studies.mark_refused(session, study, refusal.refusals, refusal.notes)
         log.info("study refused", extra=argument | {"reasons": [each.value for each in refusal.refusals]})
 
-    def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[Any]:
+    def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[findings.KeySlice]:
         return [(index, self._storage.keep_bytes(webp)) for index, webp in key_slices(volume, prediction)]
+
+
+def _waited(study: studies.Study) -> dict[str, float]:
+    """Seconds from the last slice until the study was complete and admitted, and from then until now."""
+    assert study.ready_at is not None, study.id
+    return {
+        "completion": (study.ready_at - study.last_received_at).total_seconds(),
+        "queue": (now() - study.ready_at).total_seconds(),
+    }
 
 
 def _awaits(study: studies.Study, revision: int) -> bool:

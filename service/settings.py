@@ -107,6 +107,11 @@ class Settings:
         return f"sqlite:///{self.data.absolute() / 'jobs.sqlite'}"
 
     @property
+    def disk_reserve_bytes(self) -> int:
+        """HUB_DISK_RESERVE_MB in bytes."""
+        return self.disk_reserve_mb * 1_000_000
+
+    @property
     def inbox(self) -> Path:
         """What hospitals sent and the hub has not yet taken."""
         return self.data / "inbox"

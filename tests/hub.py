@@ -101,7 +101,7 @@ class RunningHub:
     def processes(self) -> dict[str, int]:
         """Process ids by name as the supervisor wrote them."""
         rows = json.loads((self.data / "processes.json").read_text())
-        return {row["name"]: row["pid"] for row in rows["processes"]}
+        return {row["name"]: row["pid"] for row in rows["children"]}
 
     def close(self) -> None:
         """Close the client's connections."""

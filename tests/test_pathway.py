@@ -20,7 +20,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 
 
 def uid_of(paths: list[Path]) -> str:
-    return str(pydicom.dcmread(paths[0], stop_before_pixels=True, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+    return str(
+        pydicom.dcmread(
+            paths[0], stop_before_pixels=True, specific_tags=["StudyInstanceUID"]
+        ).StudyInstanceUID
+    )
 
 
 def finding(result: dict[str, Any], stroke_type: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import typer
+from model.weights import BadArtefact, load_artefact
 from sqlalchemy import text
 
-from model.weights import BadArtefact, load_artefact
 from service.commands.opening import open_settings
 from service.db import make_engine, session_scope
 from service.jobs import JobClient
@@ -65,7 +65,9 @@ def _database(settings: Settings) -> str:
         with session_scope(engine, write=False) as session:
             revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     except Exception as error:  # any driver's error means the same to a person: not usable
-        raise Ill(f"cannot be read ({type(error).__name__}); start `hub serve` once, or see HUB_DATABASE_URL") from None
+        raise Ill(
+            f"cannot be read ({type(error).__name__}); start `hub serve` once, or see HUB_DATABASE_URL"
+        ) from None
     finally:
         engine.dispose()
     return f"{engine.dialect.name}, tables at {revision}"
@@ -82,12 +84,14 @@ def _model(settings: Settings) -> str:
 def _workers(settings: Settings) -> str:
     client = JobClient(settings.jobs_database)
     try:
-        alive = [each for each in client.workers() if each.silent_seconds < STALE_SECONDS]
+        alive = [each for each in client.workers() if each.seconds_silent < STALE_SECONDS]
         failed = client.failed(limit=1000)
     finally:
         client.close()
     if not alive:
-        raise Ill(f"none was heard in the last {STALE_SECONDS:.0f} s: studies wait; start `hub work` or `hub serve`")
+        raise Ill(
+            f"none was heard in the last {STALE_SECONDS:.0f} s: studies wait; start `hub work` or `hub serve`"
+        )
     return f"{len(alive)} at work, {len(failed)} failed jobs"
 
 
@@ -95,7 +99,7 @@ def _processes(settings: Settings) -> str:
     path = settings.data / "processes.json"
     if not path.exists():
         return "not run by `hub serve`"
-    rows = json.loads(path.read_text())["processes"]
+    rows = json.loads(path.read_text())["children"]
     return ", ".join(f"{row['name']} (restarted {row['restarts']} times)" for row in rows)
 
 
@@ -113,7 +117,9 @@ def _answers(what: str, host: str, port: int) -> str:
         with socket.create_connection((here, port), timeout=2):
             return f"{what} answers on {host}:{port}"
     except OSError as error:
-        raise Ill(f"nothing answers on {host}:{port} ({error.strerror or error}); is `hub serve` running?") from None
+        raise Ill(
+            f"nothing answers on {host}:{port} ({error.strerror or error}); is `hub serve` running?"
+        ) from None
 
 
 CHECKS: dict[str, Callable[[Settings], str]] = {

@@ -10,7 +10,8 @@ import uvicorn
 
 from service.commands.opening import open_database, open_settings
 from service.db import make_engine
-from service.jobs import JobClient
+from service.orders import ANALYSE, Orders
+from service.processes import PARENT_VARIABLE, Command, Supervisor, die_with_parent
 from service.settings import Settings
 from service.storage import open_storage
 
@@ -22,18 +23,16 @@ Slot = Annotated[str, typer.Option(help="Name of the worker slot; the same after
 
 def serve(learn: Learn = False) -> None:
     """Run everything on this machine: listener, workers and API, each restarted when it dies."""
-    from service.processes import Child, Supervisor
-
     settings = open_settings()
     open_database(settings, learn=learn or settings.learn_callers).dispose()
     hub = [sys.executable, "-m", "service"]
-    children = [Child("listener", [*hub, "listen", *(["--learn"] if learn else [])])]
-    children += [
-        Child(f"worker-{number}", [*hub, "work", "--slot", f"worker-{number}"])
+    commands = [Command("listener", [*hub, "listen", *(["--learn"] if learn else [])])]
+    commands += [
+        Command(f"worker-{number}", [*hub, "work", "--slot", f"worker-{number}"])
         for number in range(1, settings.workers + 1)
     ]
-    children.append(Child("api", [*hub, "api"]))
-    Supervisor(children, state_path=settings.data / "processes.json").run()
+    commands.append(Command("api", [*hub, "api"]))
+    Supervisor(commands, state_file=settings.data / "processes.json").run()
 
 
 def listen(learn: Learn = False) -> None:
@@ -49,21 +48,22 @@ def listen(learn: Learn = False) -> None:
         port=settings.dicom_port,
         learn=learn or settings.learn_callers,
         processes=settings.listener_processes,
-        reserve_bytes=settings.disk_reserve_mb * 2**20,
+        reserve_bytes=settings.disk_reserve_bytes,
     )
 
 
 def work(slot: Slot = "worker-1") -> None:
     """Admit complete studies and look for stroke in them."""
     from model.detect import Detector
+
     from pacs_gateway.inbox import Inbox
     from service.intake import Intake
-    from service.pathway import ANALYSE, Pathway
+    from service.pathway import Pathway
     from service.workers import Worker
 
     settings = _settings_of_child()
     engine = make_engine(settings.database)
-    storage = open_storage(settings)
+    storage = open_storage(settings.storage, settings.storage_folder)
     detector = Detector(settings.model, threads=_threads(settings))
     pathway = Pathway(engine, storage, detector)
     worker = Worker(settings.jobs_database, slot=slot)
@@ -71,9 +71,9 @@ def work(slot: Slot = "worker-1") -> None:
     worker.launch()
 
     stop = threading.Event()
-    jobs = JobClient(settings.jobs_database)
-    inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_mb * 2**20)
-    intake = Intake(engine, storage, inbox, jobs, settings.data / "intake.lock")
+    orders = Orders(engine, settings.jobs_database)
+    inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
+    intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock")
     thread = threading.Thread(target=intake.run, args=(stop,), name="intake", daemon=True)
     thread.start()
     try:
@@ -88,8 +88,17 @@ def api() -> None:
     from service.app import create_app
 
     settings = _settings_of_child()
+    engine = make_engine(settings.database)
+    orders = Orders(engine, settings.jobs_database)
+    app = create_app(
+        settings,
+        engine=engine,
+        enqueue=orders.analyse,
+        queue_depth=orders.waiting,
+        worker_seen=orders.last_heard,
+    )
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.http_host,
         port=settings.http_port,
         log_config=None,
@@ -100,12 +109,9 @@ def api() -> None:
 
 def _settings_of_child() -> Settings:
     """Settings for one process; under `hub serve` the parent has opened the database already."""
-    from service.processes import die_with_parent
-
+    die_with_parent()
     settings = open_settings()
-    if os.environ.get("HUB_SUPERVISED"):
-        die_with_parent()
-    else:
+    if PARENT_VARIABLE not in os.environ:
         open_database(settings, learn=settings.learn_callers).dispose()
     return settings
 

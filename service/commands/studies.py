@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Engine
-
-from pacs_gateway.inbox import Inbox
 from pacs_gateway.sender import Peer, SendResult
 from pacs_gateway.sender import send as send_files
-from service import findings, studies
+from sqlalchemy import Engine
+
+from pacs_gateway.arrivals import Ending
+from pacs_gateway.callers import Sender
+from pacs_gateway.inbox import Inbox
+from service import results, studies
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
@@ -20,6 +22,8 @@ from service.errors import NotFound
 from service.states import OUTCOMES
 
 POLL_SECONDS = 0.2
+IMPORT_AE = "IMPORT"
+"""The caller that receipts name for files taken from disk."""
 
 Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", exists=True)]
 StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
@@ -34,7 +38,11 @@ def send(
     """Send DICOM files by C-STORE; exit status 1 when any was not stored."""
     files = _files(paths)
     results = send_files(
-        files, Peer.parse(to), calling_ae=calling, associations=associations, progress=_show_progress(len(files))
+        files,
+        Peer.parse(to),
+        calling_ae=calling,
+        associations=associations,
+        progress=_show_progress(len(files)),
     )
     failed = [result for result in results if not result.stored]
     for result in failed:
@@ -50,17 +58,20 @@ def import_(
     """Take DICOM files from disk, as if a hospital had sent them; exit status 1 when any was refused."""
     settings = open_settings()
     open_database(settings).dispose()
-    inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_mb * 2**20)
+    inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
+    sender = Sender(calling_ae=IMPORT_AE, called_ae=settings.ae_title, address="", hcode=hospital)
+    association = inbox.open_association(sender)
     refused = 0
     files = _files(paths)
     show = _show_progress(len(files))
     for number, path in enumerate(files, 1):
         try:
-            inbox.add_file(path, hcode=hospital)
+            inbox.add_part10(path, sender, association_id=association)
         except ValueError as error:
             refused += 1
             print(f"{path}: {error}", file=sys.stderr)
         show(number)
+    inbox.close_association(association, Ending.RELEASED)
     print(f"{len(files) - refused} of {len(files)} taken")
     raise typer.Exit(1 if refused else 0)
 
@@ -98,7 +109,7 @@ def _result(engine: Engine, study_uid: str) -> dict[str, Any] | None:
             study = studies.find_study(session, study_uid, OPERATOR)
         except NotFound:
             return None
-        return findings.result(session, study)
+        return results.result(session, study)
 
 
 def _files(paths: list[Path]) -> list[Path]:
