@@ -1,9 +1,9 @@
-"""kill -9 of listener, worker and API at random moments while studies arrive: nothing acknowledged may be lost.
+"""kill -9 of listener, worker and API while studies arrive: nothing acknowledged may be lost.
 
     python -m benchmarks.chaos [--json] [--kills 20] [--studies 50] [--seed 1]     (--long: 200 kills)
 
-Every instance that was answered Success is looked for in the hub afterwards, byte for byte, and every study must end in
-a final state.
+The moments are random. Every instance that was answered Success is looked for in the hub afterwards, byte for
+byte, and every study must end in a final state.
 """
 
 import argparse

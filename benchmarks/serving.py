@@ -1,4 +1,4 @@
-"""A whole hub for the benchmarks: `hub serve` as a child process, a sender, and its processes' peak memory."""
+"""A whole hub for the benchmarks: `hub serve` as a child process, a sender, and peak memory."""
 
 import json
 import os

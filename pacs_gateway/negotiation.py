@@ -108,7 +108,9 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
     answer.result_source = 1
     answer.presentation_context_definition_results_list = results
     answer.user_information = _user_information()
-    agreed = {context.context_id: str(context.transfer_syntax[0]) for context in results if context.result == 0}
+    agreed = {
+        context.context_id: str(context.transfer_syntax[0]) for context in results if context.result == 0
+    }
     return A_ASSOCIATE_AC(answer).encode(), agreed
 
 

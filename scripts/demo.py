@@ -1,4 +1,4 @@
-"""The demo behind scripts/demo: simulated hospitals send head CT to a hub on this machine, results are printed."""
+"""The demo behind scripts/demo: simulated hospitals send head CT to a hub here; results are printed."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The loop that takes studies from the inbox into the hub: shown while they arrive, admitted once complete."""
+"""The loop from the inbox into the hub: a study is shown while it arrives and admitted once complete."""
 
 import fcntl
 import logging

@@ -83,8 +83,8 @@ class FolderStorage:
     def keep_all(self, paths: Sequence[Path]) -> list[str]:
         """Link each file where the file system allows, else copy it; see `Storage.keep_all`.
 
-        Folders are synced at the end, each once and several at a time: a sync after every link costs a journal
-        commit each, 4.6 s for a study of 324 slices.
+        Folders are synced at the end, each once and several at a time: a sync after every link costs a
+        journal commit each, 4.6 s for a study of 324 slices.
 
         Raises:
             DamagedFile: a file changed while it was copied.

@@ -89,7 +89,7 @@ class TestSentTwiceAndMixed:
 
 
 def send_mixed(hub: RunningHub, mixed: list[Path], uids: dict[str, str]) -> dict[str, Any]:
-    """Send over four associations at once, every study spread over all of them; what is said of each study."""
+    """Send over four associations, every study spread over all of them; what is said of each study."""
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(hub.storescu, [mixed[start::4] for start in range(4)]))
     said = {}

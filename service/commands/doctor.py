@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import typer
 from model.weights import BadArtefact, load_artefact
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.commands.opening import open_settings
 from service.db import make_engine, session_scope
@@ -28,7 +29,7 @@ class Check:
 
 
 def doctor() -> None:
-    """Look at data folder, disk, database, model, processes and ports; exit status 1 when anything is wrong."""
+    """Look at disk, database, model, processes and ports; exit status 1 when anything is wrong."""
     settings = open_settings()
     checks = list(examine(settings))
     for check in checks:
@@ -64,7 +65,7 @@ def _database(settings: Settings) -> str:
     try:
         with session_scope(engine, write=False) as session:
             revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
-    except Exception as error:  # any driver's error means the same to a person: not usable
+    except SQLAlchemyError as error:
         raise Ill(
             f"cannot be read ({type(error).__name__}); start `hub serve` once, or see HUB_DATABASE_URL"
         ) from None
