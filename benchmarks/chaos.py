@@ -22,7 +22,7 @@ from pacs_gateway.sender import Peer, SenderError, send
 
 from benchmarks.serving import CALLING_AE, Serving, serving
 from benchmarks.simulated import simulated_studies
-from benchmarks.table import Bar, Report
+from benchmarks.table import Bar, report
 
 QUIET_AFTER_S = 300.0
 
@@ -131,7 +131,7 @@ def main() -> None:
         Bar("studies that failed", states["failed"], "0", states["failed"] == 0),
         Bar("kills", killed.total(), f">= {kills}", killed.total() >= kills),
     ]
-    Report("chaos", rows, bars).print(as_json=arguments.json)
+    report("chaos", rows, bars, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.serving import Serving, serving
 from benchmarks.simulated import simulated_studies
-from benchmarks.table import Bar, Report, percentile
+from benchmarks.table import Bar, report
 
 STEPS = ("completion", "queue", "load", "infer", "record")
 
@@ -72,7 +72,7 @@ def main() -> None:
             for limit in [next(v for k, v in MEMORY_LIMITS_MB.items() if name.startswith(k))]
         ),
     ]
-    Report("latency", rows, bars).print(as_json=arguments.json)
+    report("latency", rows, bars, as_json=arguments.json)
 
 
 MEMORY_LIMITS_MB = {"listener": 150, "worker": 1500, "api": 250}
