@@ -60,6 +60,8 @@ class Head:
     hu: Array
     depth: Array
     """Millimetres below the inner table, negative outside."""
+    vault: Array
+    """Millimetres below the convexity, as if the skull had no floor."""
     outline: Array
     """Millimetres below the skin."""
     below: Array
@@ -99,7 +101,7 @@ def radial_depth(grid: Grid, centre: Point, radii: Point, low: float | None = No
     across = x / (radii[0] * (1 + 0.0011 * y)) if low is not None else x / radii[0]
     upright = z / radii[2] if low is None else z / np.where(z > 0, radii[2], low).astype(np.float32)
     radius = np.sqrt(across**2 + (y / radii[1]) ** 2 + upright**2) + np.float32(1e-4)
-    return np.sqrt(x * x + y * y + z * z) * (1 / radius - 1)
+    return np.asarray(np.sqrt(x * x + y * y + z * z) * (1 / radius - 1), np.float32)
 
 
 def fossa_depth(grid: Grid, build: Build) -> Array:
@@ -109,7 +111,7 @@ def fossa_depth(grid: Grid, build: Build) -> Array:
     bowl = np.sqrt(across + (z / 32) ** 2)
     tent = (across**0.75 + (np.clip(z, 0, None) / 35) ** 1.5) ** np.float32(2 / 3)
     radius = np.where(z > 0, tent, bowl) + np.float32(1e-3)
-    return np.sqrt(grid.x**2 + (grid.y - 58) ** 2 + z * z) * (1 / radius - 1)
+    return np.asarray(np.sqrt(grid.x**2 + (grid.y - 58) ** 2 + z * z) * (1 / radius - 1), np.float32)
 
 
 def cavity(seed: int, grid: Grid, build: Build) -> tuple[Array, Array, Array]:
@@ -153,7 +155,7 @@ def skin(grid: Grid, build: Build, vault: Array) -> Array:
 def edge_mm(grid: Grid) -> Array:
     """Return how wide a skull edge looks: a pixel across, more where the skull slopes through the slice."""
     upright = np.abs(grid.z - 10) / (np.sqrt(grid.x**2 + (grid.y - 17) ** 2 + (grid.z - 10) ** 2) + 1)
-    return np.float32(grid.spacing[2]) + np.float32(0.85 * grid.spacing[0]) * upright**2
+    return np.asarray(grid.spacing[2] + 0.85 * grid.spacing[0] * upright**2, np.float32)
 
 
 def draw_shell(head: Head) -> None:
@@ -246,7 +248,7 @@ def make_head(seed: int, grid: Grid, brain: Grid, build: Build, effaced: Array |
     hu = np.full(grid.shape, AIR, np.float32)
     outline = skin(grid, build, vault)
     head = Head(
-        seed, grid, brain, build, hu, depth, outline, below, zeros, zeros.copy(), zeros.copy(), effaced
+        seed, grid, brain, build, hu, depth, vault, outline, below, zeros, zeros.copy(), zeros.copy(), effaced
     )
     draw_shell(head)
     draw_face(head)

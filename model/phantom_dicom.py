@@ -38,7 +38,7 @@ def linear_weights(count: int, target: int) -> Array:
     """Return (target, count) weights of linear interpolation with pixel areas aligned."""
     place = np.clip((np.arange(target) + 0.5) * count / target - 0.5, 0, count - 1)
     distance = np.abs(place[:, None] - np.arange(count)[None, :])
-    return np.clip(1 - distance, 0, None).astype(np.float32)
+    return np.asarray(np.clip(1 - distance, 0, None), np.float32)
 
 
 def missing(count: int, seed: int) -> frozenset[int]:

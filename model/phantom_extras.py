@@ -1,4 +1,4 @@
-"""What lies beside the head series in a simulated study: localizer, dose report, screen capture, other bodies."""
+"""What lies beside the head series of a simulated study: localizer, dose report, bone series, chest."""
 
 from pathlib import Path
 

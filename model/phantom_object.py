@@ -118,7 +118,7 @@ def part10(ds: Dataset, raw_name: bytes, transfer_syntax: UID) -> bytes:
 
 
 def geometry(phantom: Phantom, side: int, index: int) -> dict[str, list[float]]:
-    """Return position, orientation and pixel spacing of a slice; the table moves along z whatever the tilt."""
+    """Return position, orientation and spacing of a slice; the table moves along z whatever the tilt."""
     tilt = np.deg2rad(phantom.tilt_deg)
     cos, sin = float(np.cos(tilt)), float(np.sin(tilt))
     pixel = phantom.spacing_mm[1] * phantom.hu.shape[1] / side

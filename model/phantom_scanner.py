@@ -105,6 +105,8 @@ def add_motion(hu: Array, seed: int, spacing: tuple[float, float, float]) -> Arr
         )
         weight = np.float32(rng.uniform(0.35, 0.5))
         out[index] = (1 - weight) * hu[index] + weight * other
+        lines = band_noise(rng, hu.shape[1:], (spacing[1] * rng.uniform(0.05, 0.3), spacing[2]), 5.0)
+        out[index] += rng.uniform(4, 14) * lines * (other > -500)
     return out
 
 
