@@ -119,7 +119,13 @@ class Inbox:
         return recorded.outcome
 
     def refuse(
-        self, association_id: int, *, sop_instance_uid: str, status: int, reason: str, incoming: Incoming | None
+        self,
+        association_id: int,
+        *,
+        sop_instance_uid: str,
+        status: int,
+        reason: str,
+        incoming: Incoming | None,
     ) -> None:
         """Write the receipt of an instance that was not taken; its bytes, if any came, go to quarantine."""
         header = incoming.header if incoming is not None else None
@@ -255,7 +261,9 @@ class Inbox:
         now = self._clock()
         for owner in owners:
             closed = self._index.write(lambda db, owner=owner: records.close_associations_of(db, owner, now))
-            log.warning("a process of this inbox had died", extra={"owner": owner, "associations_closed": closed})
+            log.warning(
+                "a process of this inbox had died", extra={"owner": owner, "associations_closed": closed}
+            )
 
     def _index_strays(self) -> None:
         """Index durable files that a crash left without a row; drop those that never were whole."""

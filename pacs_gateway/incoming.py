@@ -32,7 +32,13 @@ class Incoming:
     """A file being received. Write to it, then `publish`, then `release`; `release` alone throws it away."""
 
     def __init__(
-        self, spool: Spool, sender: Sender, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
+        self,
+        spool: Spool,
+        sender: Sender,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
     ) -> None:
         spool.check_room()
         self.sop_class_uid = sop_class_uid

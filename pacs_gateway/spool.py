@@ -1,8 +1,8 @@
 """The inbox's files: written aside, made durable under their hash, found again after a crash.
 
-    owners/<token>/            one folder per process, locked while it lives; its half-written files are in it
-    instances/<2>/<sha256>     durable Part 10 files, named by the hash of their data set
-    quarantine/                bytes that were refused, for diagnosis
+owners/<token>/            one folder per process, locked while it lives; its half-written files are in it
+instances/<2>/<sha256>     durable Part 10 files, named by the hash of their data set
+quarantine/                bytes that were refused, for diagnosis
 """
 
 import errno
@@ -36,7 +36,9 @@ class TooLarge(ValueError):
 class Spool:
     """Folders of one inbox, and this process's place in them."""
 
-    def __init__(self, root: Path, *, reserve_bytes: int, instance_limit: int = DEFAULT_INSTANCE_LIMIT) -> None:
+    def __init__(
+        self, root: Path, *, reserve_bytes: int, instance_limit: int = DEFAULT_INSTANCE_LIMIT
+    ) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self.instance_limit = instance_limit
@@ -50,7 +52,9 @@ class Spool:
         for byte in range(256):
             (self.instances / f"{byte:02x}").mkdir(exist_ok=True)
         _sync_folder(self.instances)
-        self._shelves = [os.open(self.instances / f"{byte:02x}", os.O_RDONLY | os.O_CLOEXEC) for byte in range(256)]
+        self._shelves = [
+            os.open(self.instances / f"{byte:02x}", os.O_RDONLY | os.O_CLOEXEC) for byte in range(256)
+        ]
         self._folder = self.owners / self.owner
         with self.recovering():
             self._folder.mkdir()
