@@ -1,4 +1,4 @@
-"""What tests share: a database of its own for each, on SQLite or on the PostgreSQL of HUB_TEST_DATABASE_URL."""
+"""What tests share: a database for each, on SQLite or on the PostgreSQL of HUB_TEST_DATABASE_URL."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def _address(database: str) -> str:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An upgraded and seeded database that each test's own is copied from: a path, or a name on the server."""
+    """An upgraded and seeded database to copy each test's own from: a path, or a name on the server."""
     if SERVER:
         name = f"hub_template_{uuid.uuid4().hex[:12]}"
         _on_server("CREATE DATABASE {}", name)

@@ -1,5 +1,6 @@
 """Arrived studies and predictions, small and plain, for tests of the rows."""
 
+import hashlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -45,7 +46,7 @@ def instance(n: int, *, uid: str = "1.2.3", series: str = "1", content: str = "a
         orientation=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
         slice_thickness=5.0,
     )
-    sha256 = f"{content}{n}".encode().hex().rjust(64, "0")
+    sha256 = hashlib.sha256(f"{uid} {series} {n} {content}".encode()).hexdigest()
     return ReceivedInstance(
         header=header, path=Path("x"), size=1, sha256=sha256, received_at=RECEIVED, conflict=False
     )

@@ -50,10 +50,14 @@ def test_sqlite_is_durable_and_checks_references(engine: Engine) -> None:
 
 class TestSessionScope:
     def test_an_error_keeps_nothing(self, engine: Engine) -> None:
-        with pytest.raises(ZeroDivisionError), session_scope(engine) as session:
-            session.add(Account(username="x", role=Role.ADMIN))
-            session.flush()
-            raise ZeroDivisionError
+        def work() -> None:
+            with session_scope(engine) as session:
+                session.add(Account(username="x", role=Role.ADMIN))
+                session.flush()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            work()
         with session_scope(engine, write=False) as session:
             assert session.query(Account).count() == 0
 
@@ -84,9 +88,14 @@ class TestSessionScope:
 
     def test_calls_do_not_come_after_an_error(self, engine: Engine) -> None:
         seen: list[int] = []
-        with pytest.raises(ZeroDivisionError), session_scope(engine) as session:
-            after_commit(session, lambda: seen.append(1))
-            raise ZeroDivisionError
+
+        def work() -> None:
+            with session_scope(engine) as session:
+                after_commit(session, lambda: seen.append(1))
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            work()
         assert seen == []
 
 
