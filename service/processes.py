@@ -93,7 +93,7 @@ class _Child:
         self._due = time.monotonic() + self._wait
         log.warning(
             "Process ended and is started again",
-            extra={"process": self.command.name, "exit": self.last_exit, "wait_s": self._wait},
+            extra={"child": self.command.name, "exit": self.last_exit, "wait_s": self._wait},
         )
         self._wait = min(self._wait * 2, LONGEST_WAIT)
         self.process, self._since = None, None
@@ -175,7 +175,7 @@ class Supervisor:
             child.start()
         except OSError:
             self._write_state()
-            log.critical("Process cannot be started", extra={"process": child.command.name})
+            log.critical("Process cannot be started", extra={"child": child.command.name})
             raise
 
     def _announce(self) -> None:

@@ -176,9 +176,9 @@ class Worker:
         mine = self._runs.running
 
         def abandoned(job: WorkflowStatus) -> bool:
-            return (
-                job.workflow_id not in mine if job.executor_id == self._slot else job.executor_id not in alive
-            )
+            if job.executor_id == self._slot:
+                return job.workflow_id not in mine
+            return job.executor_id not in alive
 
         return [job for job in running if abandoned(job)]
 

@@ -38,13 +38,17 @@ class Crew:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, slot: str = "worker-1", *lanes: Lane) -> subprocess.Popen[bytes]:
+        process = self.spawn(slot, *lanes)
+        self.wait_for(f"ready {slot} {process.pid}")
+        return process
+
+    def spawn(self, slot: str = "worker-1", *lanes: Lane) -> subprocess.Popen[bytes]:
         script = Path(__file__).with_name("job_process.py")
         arguments = [sys.executable, str(script), self.url, slot, str(self.log), *lanes]
         process = subprocess.Popen(
             arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, cwd=self.folder
         )
         self.processes.append(process)
-        self.wait_for(f"ready {slot} {process.pid}")
         return process
 
     def lines(self) -> list[str]:
@@ -98,9 +102,13 @@ def prepared() -> Iterator[str]:
         server.execute(sa.text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+BOTH = pytest.mark.parametrize("jobs_url", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
 def jobs_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
+    """A jobs database of its own; PostgreSQL only for the tests marked `BOTH`, where the SQL differs."""
+    if getattr(request, "param", "sqlite") == "sqlite":
         yield f"sqlite:///{tmp_path}/jobs.sqlite"
         return
     template, name = request.getfixturevalue("prepared"), f"jobs_{uuid.uuid4().hex}"
@@ -118,6 +126,7 @@ def crew(jobs_url: str, tmp_path: Path) -> Iterator[Crew]:
 
 
 class TestEnqueue:
+    @BOTH
     def test_the_same_key_twice_is_one_job(self, crew: Crew) -> None:
         crew.client.enqueue("note", "note:1", "a")
         crew.client.enqueue("note", "note:1", "a")
@@ -128,6 +137,7 @@ class TestEnqueue:
         crew.wait_state("note:2", JobState.DONE)
         assert crew.lines() == ["note a", "note b"]
 
+    @BOTH
     def test_live_goes_before_batch_and_stat_before_routine(self, crew: Crew) -> None:
         client, gate = crew.client, crew.folder / "gate"
         crew.start()
@@ -190,6 +200,7 @@ class TestRetry:
         crew.wait_state("flaky:1", JobState.DONE)
         assert crew.lines().index("note meanwhile") < 3
 
+    @BOTH
     def test_exhausted_tries_end_in_the_failure_handler(self, crew: Crew) -> None:
         crew.start()
         crew.client.enqueue("down", "down:1", "x")
@@ -206,6 +217,7 @@ class TestRetry:
         crew.wait_for("failed wrong:1 wrong ValueError: this cannot be read")
         assert crew.lines().count("wrong x") == 1
 
+    @BOTH
     def test_a_failed_job_can_be_tried_again_by_hand(self, crew: Crew) -> None:
         crew.start()
         crew.client.enqueue("wrong", "wrong:1", "x")
@@ -224,6 +236,7 @@ class TestRetry:
 
 
 class TestDeath:
+    @BOTH
     def test_a_killed_worker_finishes_its_job_after_restart(self, crew: Crew) -> None:
         gate = crew.folder / "gate"
         first = crew.start()
@@ -242,6 +255,7 @@ class TestDeath:
             f"note {gate}",
         ]
 
+    @BOTH
     def test_a_live_worker_takes_over_from_a_killed_one(self, crew: Crew) -> None:
         gate = crew.folder / "gate"
         dying = crew.start("worker-1")
@@ -260,7 +274,7 @@ class TestDeath:
         crew.client.enqueue("die", "die:1", "x")
         crew.client.enqueue("note", "note:1", "after")
         for deaths in range(1, 5):
-            assert crew.start().wait() == 9
+            assert crew.spawn().wait(timeout=30) == 9
             assert crew.lines().count("die x") == deaths
         crew.start()
         crew.wait_for("failed die:1 die the worker process died 4 times")
@@ -268,10 +282,11 @@ class TestDeath:
         crew.wait_state("die:1", JobState.FAILED)
         assert crew.lines().count("die x") == 4
 
+    @BOTH
     def test_a_poison_job_that_wanders_between_slots_ends_too(self, crew: Crew) -> None:
         crew.client.enqueue("die", "die:1", "x")
         for number in range(1, 5):
-            assert crew.start(f"worker-{number}").wait(timeout=30) == 9
+            assert crew.spawn(f"worker-{number}").wait(timeout=30) == 9
         crew.start("worker-5")
         crew.wait_for("failed die:1 die the worker process died 4 times")
         assert crew.lines().count("die x") == 4
@@ -287,6 +302,7 @@ class TestDeath:
         crew.wait_state("note:1", JobState.DONE)
         assert sum(line.startswith("hang") for line in crew.lines()) == 1
 
+    @BOTH
     def test_sigterm_lets_the_running_job_end(self, crew: Crew) -> None:
         gate = crew.folder / "gate"
         worker = crew.start()
