@@ -13,10 +13,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.serving import Serving, serving
 from benchmarks.simulated import simulated_studies
-from benchmarks.table import Bar, report
+from benchmarks.table import at_most, report
 
+MEMORY_LIMITS_MB = {"listener": 150, "worker": 1500, "api": 250}
 STEPS = ("completion", "queue", "load", "infer", "record")
 
 
@@ -43,6 +46,16 @@ def row(name: str, samples: list[dict[str, float]]) -> dict[str, Any]:
     return cells
 
 
+def percentile(values: list[float], percent: float) -> float:
+    """Linear between the two nearest values."""
+    return float(np.percentile(values, percent))
+
+
+def limit_of(process: str) -> int:
+    """Megabytes that a process may take at most."""
+    return MEMORY_LIMITS_MB[process.partition("-")[0]]
+
+
 def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -62,20 +75,11 @@ def main() -> None:
     beyond = percentile([sample["seen"] - sample["infer"] - sample["load"] for sample in warm], 95)
     p95 = percentile([sample["seen"] for sample in warm], 95)
     bars = [
-        Bar("last slice to result, p95, s", p95, "< 10", p95 < 10),
-        Bar(
-            "beyond load and inference, p95, s", percentile(overhead, 95), "< 2", percentile(overhead, 95) < 2
-        ),
-        *(
-            Bar(f"peak memory of {name}, MB", megabytes, f"< {limit}", megabytes < limit)
-            for name, megabytes in memory.items()
-            for limit in [next(v for k, v in MEMORY_LIMITS_MB.items() if name.startswith(k))]
-        ),
+        at_most("last slice to result, p95, s", p95, 10),
+        at_most("beyond load and inference, p95, s", beyond, 2),
+        *(at_most(f"peak memory of {name}, MB", peak, limit_of(name)) for name, peak in memory.items()),
     ]
     report("latency", rows, bars, as_json=arguments.json)
-
-
-MEMORY_LIMITS_MB = {"listener": 150, "worker": 1500, "api": 250}
 
 
 if __name__ == "__main__":
