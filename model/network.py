@@ -8,7 +8,7 @@ say the same to the network as Hounsfield units do.
 from dataclasses import dataclass
 
 import torch
-from monai.networks.nets import ResNet
+from monai.networks.nets.resnet import ResNet
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -87,7 +87,8 @@ class SliceEncoder(nn.Module):
         )
         self.draw = nn.Conv2d(pyramid, len(MASKS), 1)
         self.embed = nn.Linear(2 * widths[-1], shape.embedding)
-        nn.init.constant_(self.draw.bias, -4.0)  # lesions are rare: start from "nothing there"
+        with torch.no_grad():
+            self.draw.bias.fill_(-4.0)  # type: ignore[union-attr]  # lesions are rare: start from nothing
 
     def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
         """Turn (N, 6, H, W) into embeddings (N, E) and mask logits (N, M, H/2, W/2)."""

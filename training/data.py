@@ -77,7 +77,9 @@ def slice_labels(case: Case) -> npt.NDArray[np.float32]:
         labels[pixels >= MIN_PIXELS, index] = 1
         if name in case.card.known_masks:
             labels[pixels == 0, index] = 0
-    if case.card.source == "sich":  # where there is no haematoma there may be blood of another kind, but seldom
+    if (
+        case.card.source == "sich"
+    ):  # where there is no haematoma there may be blood of another kind, but seldom
         labels[labels[:, 0] == 0, :6] = 0
     labels[list(case.card.unsure_slices)] = np.nan
     return labels

@@ -49,9 +49,9 @@ def survey(case: Case, *, grid_mm: float) -> Ground | None:
     smooth = ndimage.gaussian_filter(np.clip(hu, -20, 100), (0, 0.7, 0.7))
     csf = np.clip((23 - smooth) / 9, 0, 1) * inside
     ventricles = ndimage.binary_opening((csf > 0.4) & (depth > 22), np.ones((1, 2, 2)))
-    z, y, x = (axis.astype(np.float32) for axis in np.indices(hu.shape))
-    ground = Ground(hu, inside, depth, csf, ventricles, x * grid_mm, y * grid_mm, z * case.card.spacing_mm)
-    return ground
+    mm = np.indices(hu.shape, dtype=np.float32)
+    mm *= np.array([case.card.spacing_mm, grid_mm, grid_mm], np.float32)[:, None, None, None]
+    return Ground(hu, inside, depth, csf, ventricles, x_mm=mm[2], y_mm=mm[1], z_mm=mm[0])
 
 
 def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case | None:
@@ -73,17 +73,21 @@ def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case
             masks[str(kind)] = mask
     if not masks:
         return None
-    bits = pack_masks(masks, hu.shape) | (case.masks & (1 << IGNORE_BIT))
+    bits = pack_masks(masks, hu.shape) | (case.masks & np.uint16(1 << IGNORE_BIT))
     labels = {**case.card.labels, **dict.fromkeys(masks, 1), StrokeType.ANY_ICH: 1}
     name = f"painted-{case.card.patient.removeprefix('sich-')}-{seed}"
     card = replace(case.card, name=name, source="painted", labels=labels)
     return Case(card, np.round(hu).astype(np.int16), bits)
 
 
-def _ball(ground: Ground, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> FloatArray:
+def _ball(
+    ground: Ground, centre: tuple[float, float, float], radii: tuple[float, float, float]
+) -> FloatArray:
     z, y, x = centre
     square: FloatArray = (
-        ((ground.z_mm - z) / radii[0]) ** 2 + ((ground.y_mm - y) / radii[1]) ** 2 + ((ground.x_mm - x) / radii[2]) ** 2
+        ((ground.z_mm - z) / radii[0]) ** 2
+        + ((ground.y_mm - y) / radii[1]) ** 2
+        + ((ground.x_mm - x) / radii[2]) ** 2
     )
     return square
 
@@ -103,7 +107,11 @@ def _wobble(ground: Ground, rng: np.random.Generator, amount: float) -> FloatArr
 def _parenchymal(ground: Ground, rng: np.random.Generator) -> FloatArray:
     centre = _somewhere(ground, ground.depth_mm > 9, rng)
     radius = float(np.clip(rng.lognormal(np.log(9), 0.5), 3, 28))
-    radii = (max(radius * rng.uniform(0.7, 1.1), 4.0), radius * rng.uniform(0.8, 1.4), radius * rng.uniform(0.7, 1.2))
+    radii = (
+        max(radius * rng.uniform(0.7, 1.1), 4.0),
+        radius * rng.uniform(0.8, 1.4),
+        radius * rng.uniform(0.7, 1.2),
+    )
     square = _ball(ground, centre, radii) + _wobble(ground, rng, 0.25)
     weight: FloatArray = (1 - square) / 0.25 + 0.5
     return weight * (ground.depth_mm > 2)

@@ -67,9 +67,9 @@ class Recipe:
     """Steps between checkpoints."""
     assessed: tuple[str, ...] = (StrokeType.ANY_ICH, StrokeType.IPH)
     """Stroke types that the package answers for; the others are shown as not assessed."""
-    sensitivity: float = 0.95
+    specificity: float = 0.95
     """Aimed at when the flag threshold is set on the calibration patients."""
-    clear_sensitivity: float = 0.99
+    sensitivity: float = 0.99
     """Aimed at when the clear threshold is set: below it a study is clear, between the two it is for review."""
 
     def __post_init__(self) -> None:

@@ -82,7 +82,9 @@ def read_patients(folder: Path) -> list[str]:
 def bleeding_case(study: SichStudy) -> Case:
     """The head as it is: haematoma known, the kinds of bleed other than iph unknown where it bleeds."""
     masks = pack_masks({StrokeType.IPH: study.haematoma}, study.hu.shape)
-    beside = [k for s in study.boxes for k in (s - 1, s + 1) if 0 <= k < len(study.hu) and k not in study.boxes]
+    beside = [
+        k for s in study.boxes for k in (s - 1, s + 1) if 0 <= k < len(study.hu) and k not in study.boxes
+    ]
     unseen = [k for k in study.boxes if study.haematoma[k].sum() < 6]
     for number in beside + unseen:
         masks[number] |= 1 << IGNORE_BIT
@@ -199,17 +201,17 @@ def _bright_blob(hu: FloatArray, box: tuple[float, float, float, float]) -> Bool
     inside[max(top - 3, 0) : bottom + 3, max(left - 3, 0) : right + 3] = True
     inside &= ~ndimage.binary_dilation(hu >= BONE_HU, iterations=3)
     if not inside.any():
-        return inside
+        return np.zeros(hu.shape, np.bool_)
     brightest = float(np.percentile(smooth[inside], 98))
     if brightest < brain + 14:
         return np.zeros(hu.shape, np.bool_)
-    bright = inside & (smooth > (brain + brightest) / 2)
+    bright: BoolArray = inside & (smooth > (brain + brightest) / 2)
     pieces, count = ndimage.label(bright)
     if count == 0:
         return bright
     sizes = ndimage.sum_labels(bright, pieces, range(1, count + 1))
-    keep: BoolArray = np.isin(pieces, 1 + np.flatnonzero(sizes >= 0.2 * sizes.max()))
-    return keep
+    kept: BoolArray = np.isin(pieces, 1 + np.flatnonzero(sizes >= 0.2 * sizes.max()))
+    return kept
 
 
 def _feathered(box: tuple[float, float, float, float], side: int) -> FloatArray:
@@ -220,7 +222,9 @@ def _feathered(box: tuple[float, float, float, float], side: int) -> FloatArray:
     return ramp
 
 
-def _mirror_axis(hu: FloatArray, boxes: dict[int, tuple[float, float, float, float]]) -> tuple[float, float, float]:
+def _mirror_axis(
+    hu: FloatArray, boxes: dict[int, tuple[float, float, float, float]]
+) -> tuple[float, float, float]:
     """Find the reflection that best matches bone and brain of the slices at the level of the bleed."""
     numbers = sorted(boxes)[len(boxes) // 2 :][:1] or [len(hu) // 2]
     image = np.clip(hu[numbers[0]], -20, 100)
@@ -229,7 +233,10 @@ def _mirror_axis(hu: FloatArray, boxes: dict[int, tuple[float, float, float, flo
     y0, x0 = float(rows.mean()), float(columns.mean())
     small = ndimage.zoom(ndimage.gaussian_filter(image, 2.0), 0.5, order=1)
     best = (np.inf, (0.0, x0 / 2, y0 / 2))
-    for angles, shifts in ((np.arange(-48, 49, 4), np.arange(-6, 7, 2)), (np.arange(-3, 4), np.arange(-2, 3))):
+    for angles, shifts in (
+        (np.arange(-48, 49, 4), np.arange(-6, 7, 2)),
+        (np.arange(-3, 4), np.arange(-2, 3)),
+    ):
         start, x, y = best[1]
         for turn in start + np.deg2rad(angles):
             for shift in shifts:
