@@ -147,6 +147,19 @@ def affine_lps(stack: Stack) -> Floats:
     return affine
 
 
+def upright(
+    hu: NDArray[np.int16], stack: Stack, spacing_mm: tuple[float, float, float]
+) -> tuple[NDArray[np.int16], tuple[float, float, float]]:
+    """A view with rows to the back and columns to the left of the patient, however the image was stored."""
+    orientation = stack.headers[0].orientation
+    assert orientation is not None
+    across, down = np.array(orientation[:3]), np.array(orientation[3:])
+    if abs(across[0]) < abs(down[0]):
+        hu, spacing_mm = hu.transpose(0, 2, 1), (spacing_mm[0], spacing_mm[2], spacing_mm[1])
+        across, down = down, across
+    return hu[:, :: -1 if down[1] < 0 else 1, :: -1 if across[0] < 0 else 1], spacing_mm
+
+
 def geometry_notes(stack: Stack) -> list[Note]:
     """What is unusual about where the slices lie, with the values seen."""
     notes: list[Note] = []

@@ -41,7 +41,7 @@ class ModelInput:
     """For each slice of the network, the slice of the volume that is shown for it."""
     grid_mm: float
     to_image: Floats
-    """Shape (slices', 2, 3): to_image @ (grid column, grid row, 1) = (x, y) in fractions of the source image."""
+    """Shape (slices', 2, 3): to_image @ (grid column, grid row, 1) is (x, y) in fractions of the image."""
 
     def box_in_image(
         self, index: int, left: float, top: float, right: float, bottom: float

@@ -20,6 +20,7 @@ from model.geometry import (
     missing_slices,
     sort_stack,
     tilt_degrees,
+    upright,
 )
 from model.headers import SliceHeader, read_headers
 from model.part10 import BadPart10
@@ -156,7 +157,7 @@ def _load_series(choice: SeriesChoice, headers: Sequence[SliceHeader], study_not
     findings += gap_findings
     notes += [*pixel_notes, *geometry_notes(stack), *gap_notes, *_kernel_notes(stack)]
     spacing = _spacing(stack)
-    report = check_pixels(hu, spacing, stack.positions_mm)
+    report = check_pixels(*upright(hu, stack, spacing), stack.positions_mm)
     findings += [_Finding(refusal, text) for refusal, text in report.refusals]
     notes += report.notes
     if findings:
@@ -194,7 +195,7 @@ def _choice_findings(choice: SeriesChoice) -> list[_Finding]:
 
 
 def _choice_notes(choice: SeriesChoice) -> list[Note]:
-    if choice.chosen is None or (choice.runner_up is None and not choice.rejected):
+    if choice.refusals or (choice.runner_up is None and not choice.rejected):
         return []
     passed = "".join(f" Not read: {uid} ({text.rstrip('.')})." for uid, text in choice.rejected.items())
     return [Note("series_chosen", f"Read series {choice.chosen}: {choice.reason}{passed}")]
