@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.phantom_anatomy import Head, draw_build, make_head
+from model.phantom_anatomy import Build, Head, draw_build, make_head
 from model.phantom_brain import draw_brain
 from model.phantom_faults import Fault
 from model.phantom_grid import Pose, make_grid, stream
@@ -102,25 +102,20 @@ def simulate_head(
         raise ValueError(f"unknown kernel {kernel!r}; known: {', '.join(NOISE_HU)}")
     wanted = tuple(Fault(f) for f in faults)
     rng = stream(seed, "pose")
-    drawn_age, drawn_fov = float(rng.uniform(20, 92)), float(rng.uniform(212, 252))
+    drawn_age = float(rng.uniform(20, 92))
     age = drawn_age if age is None else age
     if Fault.CHILD in wanted:
         age = 12.0
+    build = draw_build(seed, age)
+    pose, drawn_fov = draw_pose(rng, build)
     pixel = (fov_mm or drawn_fov) / side
-    pose = Pose(
-        yaw=float(np.clip(rng.normal(0, 5), -14, 14)),
-        roll=float(np.clip(rng.normal(0, 3), -8, 8)),
-        pitch=float(rng.uniform(-6, 12)),
-        shift=(float(rng.uniform(-8, 8)), float(rng.uniform(-2, 22)) - 17, 0.0),
-        size=float(rng.uniform(0.9, 1.02)) * (0.95 if age < 15 else 1.0),
-    )
     spacing = (spacing_mm, pixel, pixel)
     top = 86 * pose.size + float(rng.uniform(-4, 8))
     shear = float(np.tan(np.deg2rad(tilt_deg)))
     grid = make_grid((slices, side, side), spacing, pose, top_mm=top, shear=shear)
     placed = [place_lesion(seed, index, lesion) for index, lesion in enumerate(lesions)]
     brain, effaced = press(grid, placed)
-    head = make_head(seed, grid, brain, draw_build(seed, age), effaced)
+    head = make_head(seed, grid, brain, build, effaced)
     draw_brain(head)
     masks = draw_lesions(head, placed)
     extras = spoil_head(head, seed, wanted)
@@ -132,7 +127,7 @@ def simulate_head(
     add_noise(hu, seed, spacing, kernel)
     voxels = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
     shift = sum(lesion.shift_mm * lesion.side for lesion in placed)
-    labels, slice_labels = label(masks, spacing, abs(shift) >= MASS_EFFECT_MM, slices)
+    labels, slice_labels = label(masks, spacing, slices, shifted=abs(shift) >= MASS_EFFECT_MM)
     return Phantom(
         voxels,
         masks,
@@ -147,6 +142,22 @@ def simulate_head(
         wanted,
         extras,
     )
+
+
+def draw_pose(rng: np.random.Generator, build: Build) -> tuple[Pose, float]:
+    """Draw how the head lies, and a field of view in mm that holds it."""
+    size = float(rng.uniform(0.94, 1.06))
+    long = 2 * size * (build.length + build.skull_mm + build.scalp_mm)
+    fov = long * float(rng.uniform(1.06, 1.25))
+    room = (fov - long) / 2
+    pose = Pose(
+        yaw=float(np.clip(rng.normal(0, 5), -14, 14)),
+        roll=float(np.clip(rng.normal(0, 3), -8, 8)),
+        pitch=float(rng.uniform(-6, 12)),
+        shift=(float(rng.uniform(-8, 8)), float(rng.uniform(-0.7, 0.7)) * room - 17 * size, 0.0),
+        size=size,
+    )
+    return pose, fov
 
 
 def spoil_head(head: Head, seed: int, faults: Sequence[Fault]) -> dict[str, NDArray[np.bool_]]:
@@ -166,8 +177,9 @@ def spoil_head(head: Head, seed: int, faults: Sequence[Fault]) -> dict[str, NDAr
 def label(
     masks: dict[StrokeType, NDArray[np.bool_]],
     spacing: tuple[float, float, float],
-    shifted: bool,
     slices: int,
+    *,
+    shifted: bool,
 ) -> tuple[dict[StrokeType, int], dict[StrokeType, NDArray[np.bool_]]]:
     """Label study and slices from the masks; adds the mask of any bleed."""
     bleeds = [masks[t] for t in BLEEDS if t in masks]

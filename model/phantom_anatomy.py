@@ -31,7 +31,7 @@ def draw_build(seed: int, age: float) -> Build:
     """Draw the build of a head for an age in years."""
     rng = stream(seed, "build")
     atrophy = float(np.clip((age - 35) / 55 + rng.normal(0, 0.15), 0, 1))
-    white = float(rng.normal(27.0, 1.2))
+    white = float(rng.normal(29.0, 1.3))
     child = age < 15
     return Build(
         width=rng.uniform(64, 71) * (0.96 if child else 1.0),
@@ -42,7 +42,7 @@ def draw_build(seed: int, age: float) -> Build:
         atrophy=atrophy,
         ventricle=float(0.75 + 0.75 * atrophy + rng.uniform(-0.15, 0.25)),
         white=white,
-        grey=white + float(rng.uniform(7.0, 10.5)),
+        grey=white + float(rng.uniform(7.5, 11.0)),
         gap_mm=float(0.5 + 2.2 * atrophy * rng.uniform(0.4, 1.2)),
     )
 
@@ -60,6 +60,8 @@ class Head:
     hu: Array
     depth: Array
     """Millimetres below the inner table, negative outside."""
+    vault: Array
+    """Millimetres below the convexity, as if the skull had no floor."""
     outline: Array
     """Millimetres below the skin."""
     below: Array
@@ -99,7 +101,7 @@ def radial_depth(grid: Grid, centre: Point, radii: Point, low: float | None = No
     across = x / (radii[0] * (1 + 0.0011 * y)) if low is not None else x / radii[0]
     upright = z / radii[2] if low is None else z / np.where(z > 0, radii[2], low).astype(np.float32)
     radius = np.sqrt(across**2 + (y / radii[1]) ** 2 + upright**2) + np.float32(1e-4)
-    return np.sqrt(x * x + y * y + z * z) * (1 / radius - 1)
+    return np.asarray(np.sqrt(x * x + y * y + z * z) * (1 / radius - 1), np.float32)
 
 
 def fossa_depth(grid: Grid, build: Build) -> Array:
@@ -109,7 +111,7 @@ def fossa_depth(grid: Grid, build: Build) -> Array:
     bowl = np.sqrt(across + (z / 32) ** 2)
     tent = (across**0.75 + (np.clip(z, 0, None) / 35) ** 1.5) ** np.float32(2 / 3)
     radius = np.where(z > 0, tent, bowl) + np.float32(1e-3)
-    return np.sqrt(grid.x**2 + (grid.y - 58) ** 2 + z * z) * (1 / radius - 1)
+    return np.asarray(np.sqrt(grid.x**2 + (grid.y - 58) ** 2 + z * z) * (1 / radius - 1), np.float32)
 
 
 def cavity(seed: int, grid: Grid, build: Build) -> tuple[Array, Array, Array]:
@@ -127,6 +129,9 @@ def cavity(seed: int, grid: Grid, build: Build) -> tuple[Array, Array, Array]:
     inside = np.minimum(below, vault + 6)
     depth = np.maximum(depth, inside)
     np.maximum(depth[box], canal, out=depth[box])
+    for side in (-1, 1):
+        box, ridge = grid.ellipsoid((36 * side, 23, -38), (29, 4.5, 11), turn=0.42 * side, margin=4)
+        np.minimum(depth[box], -ridge, out=depth[box])
     return depth, below, vault
 
 
@@ -150,7 +155,7 @@ def skin(grid: Grid, build: Build, vault: Array) -> Array:
 def edge_mm(grid: Grid) -> Array:
     """Return how wide a skull edge looks: a pixel across, more where the skull slopes through the slice."""
     upright = np.abs(grid.z - 10) / (np.sqrt(grid.x**2 + (grid.y - 17) ** 2 + (grid.z - 10) ** 2) + 1)
-    return np.float32(grid.spacing[2]) + np.float32(0.85 * grid.spacing[0]) * upright**2
+    return np.asarray(grid.spacing[2] + 0.85 * grid.spacing[0] * upright**2, np.float32)
 
 
 def draw_shell(head: Head) -> None:
@@ -167,8 +172,8 @@ def draw_shell(head: Head) -> None:
     head.put(everywhere, near_bone * ramp(head.outline - 2.2, 1.5), 25.0)
     for side in (-1, 1):
         box, muscle = grid.ellipsoid((side * (build.width + 2), -24, -16), (9, 27, 30))
-        head.put(box, ramp(muscle, 2), MUSCLE)
-    thick = build.skull_mm * (1 + 0.16 * grid.noise(rng, 40.0))
+        head.put(box, ramp(muscle, 2) * ramp(head.outline[box] - 3, 1.5), MUSCLE)
+    thick = build.skull_mm * (1 + 0.16 * grid.noise(rng, 40.0)) * (1 - 0.45 * ramp(-14 - grid.z, 10.0))
     bone = ramp(head.depth + thick, edge) * ramp(head.outline - 1, 1.5)
     layer = 1 + head.depth / thick
     value = COMPACT - (COMPACT - DIPLOE) * ramp(0.30 - np.abs(layer - 0.5), 0.2)
@@ -186,7 +191,7 @@ def draw_face(head: Head) -> None:
         put((52 * side, -44, -54), (7, 9, 9), COMPACT - 300)
         put((64 * side, -22, -54), (2.5, 24, 4), COMPACT - 300, turn=-0.1 * side)
         put((50 * side, 3, -74), (4, 9, 22), COMPACT - 300)
-        put((33 * side, 25, -43), (27, 8, 9), COMPACT + 250, turn=0.45 * side)
+        put((34 * side, 24, -42), (28, 7, 9), COMPACT + 250, turn=0.45 * side)
         honeycomb(head, rng, (54 * side, 36, -48), (10, 14, 17), 0.55)
         honeycomb(head, rng, (40 * side, 27, -42), (12, 5, 6), 0.15, turn=0.45 * side)
         put((62 * side, 17, -48), (12, 3.5, 3.5), AIR, turn=0.1 * side)
@@ -243,7 +248,7 @@ def make_head(seed: int, grid: Grid, brain: Grid, build: Build, effaced: Array |
     hu = np.full(grid.shape, AIR, np.float32)
     outline = skin(grid, build, vault)
     head = Head(
-        seed, grid, brain, build, hu, depth, outline, below, zeros, zeros.copy(), zeros.copy(), effaced
+        seed, grid, brain, build, hu, depth, vault, outline, below, zeros, zeros.copy(), zeros.copy(), effaced
     )
     draw_shell(head)
     draw_face(head)

@@ -1,6 +1,6 @@
 """The voxel grid that a simulated head is drawn on: coordinates in head millimetres, noise, soft shapes.
 
-Head coordinates are LPS with the anterior commissure at the origin: x to the left, y to the back, z to the top.
+Head coordinates are LPS with the anterior commissure at the origin: x to the left, y back, z up.
 """
 
 import zlib
@@ -31,7 +31,7 @@ def spline_basis(count: int, step: float, phase: float) -> Array:
     distance = np.abs(place[:, None] - (np.arange(nodes)[None, :] - 1))
     near = 2 / 3 - distance**2 * (1 - distance / 2)
     far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
+    return np.asarray(np.where(distance < 1, near, far), np.float32)
 
 
 def band_noise(
@@ -43,14 +43,14 @@ def band_noise(
         for n, s in zip(shape, spacing, strict=True)
     ]
     nodes = rng.standard_normal([b.shape[1] for b in basis], dtype=np.float32)
-    rows = basis[1] @ (nodes @ basis[2].T)
-    field = basis[0] @ rows.reshape(rows.shape[0], -1)
-    return np.asarray(field.reshape(tuple(shape)) / np.float32(SPLINE_POWER**1.5), dtype=np.float32)
+    for axis, weights in enumerate(basis):
+        nodes = np.moveaxis(np.tensordot(weights, nodes, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(nodes / np.float32(SPLINE_POWER ** (len(shape) / 2)))
 
 
-def ramp(depth: Array, width: Array | float) -> Array:
+def ramp(depth: NDArray[np.floating], width: NDArray[np.floating] | float) -> Array:
     """Turn a signed depth in mm into membership 0..1 over an edge `width` mm wide."""
-    return np.clip(depth / width + np.float32(0.5), 0, 1)
+    return np.asarray(np.clip(depth / width + np.float32(0.5), 0, 1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

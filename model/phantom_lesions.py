@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from model.phantom_anatomy import CSF_HU, Head
-from model.phantom_grid import Array, Box, ramp
+from model.phantom_grid import Array, Box, Point, ramp
 from model.phantom_plan import PlacedLesion
 from model.stroke import StrokeType
 
@@ -74,11 +74,12 @@ def draw_sah(head: Head, lesion: PlacedLesion) -> Drawn:
     grid = head.grid
     outside = head.csf * (1 - head.ventricles) * ramp(head.depth, 1.0)
     if rng.random() < 0.72 or lesion.site == "basal":
-        centre, radii = (8 * lesion.side, 0, -12), (46 * lesion.size**0.3, 38, 26)
+        centre: Point = (8.0 * lesion.side, 0.0, -12.0)
+        radii: Point = (46 * lesion.size**0.3, 38.0, 26.0)
     else:
-        centre = (44 * lesion.side, float(rng.uniform(-35, 45)), float(rng.uniform(20, 50)))
-        radii = (26, 26 * lesion.size, 20)
-    box, depth = grid.ellipsoid((float(centre[0]), centre[1], centre[2]), radii, margin=8)
+        centre = (44.0 * lesion.side, float(rng.uniform(-35, 45)), float(rng.uniform(20, 50)))
+        radii = (26.0, 26 * lesion.size, 20.0)
+    box, depth = grid.ellipsoid(centre, radii, margin=8)
     place = ramp(depth + 5 * grid.noise(rng, 14.0, box), 9.0)
     part = blank(head)
     part[box] = place * outside[box]
@@ -98,7 +99,7 @@ def draw_sdh(head: Head, lesion: PlacedLesion) -> Drawn:
     half = min(1.35, along / 62)
     profile = 1 - ((angle - middle) / half) ** 4 - ((grid.z - lesion.centre[2]) / up) ** 4
     profile = thick * np.sqrt(np.clip(profile, 0, 1)) * (1 + 0.12 * grid.noise(rng, 22.0))
-    part = ramp(profile - head.depth, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 0.8, 0.8)
+    part = ramp(profile - head.vault, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 0.8, 0.8)
     part *= ramp(grid.x * lesion.side - 2, 2.0) * ramp(-head.below, 1.0) * ramp(grid.z + 18, 6.0)
     dense = {"acute": rng.uniform(54, 74), "isodense": rng.uniform(30, 40), "chronic": rng.uniform(14, 24)}
     value = float(dense.get(lesion.site, 62.0)) + 3.0 * grid.noise(rng, 9.0)
@@ -116,7 +117,7 @@ def draw_edh(head: Head, lesion: PlacedLesion) -> Drawn:
     across = np.where(grid.x * lesion.side > 0, grid.y - np.float32(lesion.centre[1]), 999)
     square = 1 - (across / along) ** 2 - ((grid.z - lesion.centre[2]) / up) ** 2
     profile = thick * np.clip(square, 0, 1) * (1 + 0.08 * grid.noise(rng, 18.0))
-    part = ramp(profile - head.depth, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 1.0, 1.0)
+    part = ramp(profile - head.vault, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 1.0, 1.0)
     part *= ramp(-head.below, 1.0)
     value = float(rng.uniform(58, 76)) + 3.5 * grid.noise(rng, 8.0)
     head.put((slice(None),) * 3, part.astype(np.float32), value.astype(np.float32))

@@ -1,4 +1,4 @@
-"""What is wrong with a simulated head: lesions as asked for, sized and placed, and how they push the brain."""
+"""What is wrong with a simulated head: lesions as asked for, placed, and how they push the brain."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

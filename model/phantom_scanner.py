@@ -47,7 +47,7 @@ def blur(hu: Array, spacing: tuple[float, float, float], kernel: str) -> Array:
     return out
 
 
-NOISE_HU = {"soft": 3.3, "standard": 4.3, "bone": 19.0}
+NOISE_HU = {"soft": 3.7, "standard": 4.6, "bone": 19.0}
 """Standard deviation in a 5 mm slice at 0.9 mm pixels."""
 
 
@@ -105,6 +105,8 @@ def add_motion(hu: Array, seed: int, spacing: tuple[float, float, float]) -> Arr
         )
         weight = np.float32(rng.uniform(0.35, 0.5))
         out[index] = (1 - weight) * hu[index] + weight * other
+        lines = band_noise(rng, hu.shape[1:], (spacing[1] * rng.uniform(0.05, 0.3), spacing[2]), 5.0)
+        out[index] += rng.uniform(4, 14) * lines * (other > -500)
     return out
 
 
