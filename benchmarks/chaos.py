@@ -18,11 +18,10 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from pacs_gateway.sender import Peer, SenderError, send
-
 from benchmarks.serving import CALLING_AE, Serving, serving
 from benchmarks.simulated import simulated_studies
 from benchmarks.table import Bar, report
+from pacs_gateway.sender import Peer, PeerUnreachable, send
 
 QUIET_AFTER_S = 300.0
 
@@ -44,8 +43,8 @@ class Sender:
                     raise SystemExit(f"{len(left)} images could not be sent in {QUIET_AFTER_S:.0f} s")
 
     def _try(self, paths: list[Path]) -> None:
-        with suppress(SenderError, OSError):
-            results = send(paths, self._peer, calling_ae=CALLING_AE, retries=0)
+        with suppress(PeerUnreachable):
+            results = send(paths, self._peer, calling_ae=CALLING_AE, attempts=1)
             self.acknowledged |= {each.path for each in results if each.stored}
             return
         time.sleep(0.2)

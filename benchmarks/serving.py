@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
 from pacs_gateway.sender import Peer, send
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ class Serving:
         """Send over one association; ends the benchmark when any image is not stored."""
         refused = [each for each in send(paths, self._peer, calling_ae=CALLING_AE) if not each.stored]
         if refused:
-            raise SystemExit(f"{len(refused)} of {len(paths)} images not stored: {refused[0].reason}")
+            raise SystemExit(f"{len(refused)} of {len(paths)} images not stored: {refused[0].text}")
 
     def result(self, uid: str, *, seconds: float = 120) -> dict[str, Any]:
         """Poll the API until the study has a final state."""

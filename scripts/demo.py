@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from pacs_gateway.sender import Peer, send
 
-from pacs_gateway.headers import UnreadableHeader, read_header
+from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.headers import read_header
+from pacs_gateway.sender import Peer, send
 from service import accounts, hospitals
-from service.db import connect, session_scope, upgrade
-from service.settings import Settings
+from service.db import make_engine, session_scope, upgrade
+from service.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
@@ -79,7 +80,7 @@ def folder_parcels(folder: Path) -> Iterator[Parcel]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             studies.setdefault(read_header(path).study_instance_uid, []).append(path)
-        except UnreadableHeader:
+        except UnreadableDataSet:
             say(f"  {path.name}: not a DICOM file, left out")
     for uid, paths in studies.items():
         yield Parcel(folder.name, next(iter(CALLERS)), uid, tuple(paths))
@@ -99,15 +100,15 @@ def free_port(wanted: int) -> int:
 
 def prepare(settings: Settings) -> str:
     """Rows of a new hub: the demo's callers and one administrator's token."""
-    engine = connect(settings.database_url)
+    engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
-        hospitals.seed(session)
+        hospitals.seed_hospitals(session)
         for ae_title, hcode in CALLERS.items():
-            hospitals.add_caller(session, ae_title=ae_title, addresses=["127.0.0.1/32"], hcode=hcode)
-        hospitals.write_callers(session, settings.callers_path)
-        account = accounts.add_account(session, username="demo", role=accounts.Role.ADMIN, hcode=None)
-        token = accounts.issue_token(session, account, name="demo")
+            hospitals.add_caller(session, ae_title, hcode, ["127.0.0.1/32"])
+        hospitals.write_callers(session, settings.callers)
+        account = accounts.add_account(session, "demo", accounts.Role.ADMIN)
+        token = accounts.issue_token(session, account, label="demo")
     engine.dispose()
     return token
 
@@ -171,7 +172,7 @@ def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> N
     def deliver(parcel: Parcel) -> str:
         failed = [r for r in send(parcel.paths, peer, calling_ae=parcel.calling_ae) if not r.stored]
         for result in failed[:3]:
-            say(f"  {parcel.label}: {result.path.name}: {result.reason}")
+            say(f"  {parcel.label}: {result.path.name}: {result.text}")
         return line(parcel, wait_result(client, parcel))
 
     say(f"\n{'from':<11} {'study':<22} {'state':<8} {'findings':<44} last slice to result")
@@ -203,7 +204,7 @@ def main() -> None:
         "HUB_HTTP_PORT": str(http_port),
         "HUB_DICOM_PORT": str(dicom_port),
     }
-    settings = Settings.from_environment(environment)
+    settings = read_settings(environment)
     token = prepare(settings)
     address = f"http://127.0.0.1:{http_port}"
     say(f"Starting the hub: {address}, DICOM {settings.ae_title}@127.0.0.1:{dicom_port}")

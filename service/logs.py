@@ -30,5 +30,5 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("pydicom", "pynetdicom", "alembic", "httpx", "uvicorn.access"):
+    for noisy in ("dbos", "pydicom", "pynetdicom", "alembic", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

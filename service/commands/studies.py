@@ -1,6 +1,7 @@
 """`hub send`, `import`, `wait` and `result`: studies by hand."""
 
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from service import results, studies
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
-from service.errors import NotFound
+from service.errors import BadRequest, NotFound
 from service.states import OUTCOMES
 
 POLL_SECONDS = 0.2
@@ -39,14 +40,14 @@ def send(
     files = _files(paths)
     results = send_files(
         files,
-        Peer.parse(to),
+        _peer(to),
         calling_ae=calling,
         associations=associations,
         progress=_show_progress(len(files)),
     )
     failed = [result for result in results if not result.stored]
     for result in failed:
-        print(f"{result.path}: {result.reason}", file=sys.stderr)
+        print(f"{result.path}: {result.text}", file=sys.stderr)
     print(f"{len(results) - len(failed)} of {len(results)} stored")
     raise typer.Exit(1 if failed else 0)
 
@@ -64,13 +65,13 @@ def import_(
     refused = 0
     files = _files(paths)
     show = _show_progress(len(files))
-    for number, path in enumerate(files, 1):
+    for path in files:
         try:
             inbox.add_part10(path, sender, association_id=association)
         except ValueError as error:
             refused += 1
             print(f"{path}: {error}", file=sys.stderr)
-        show(number)
+        show()
     inbox.close_association(association, Ending.RELEASED)
     print(f"{len(files) - refused} of {len(files)} taken")
     raise typer.Exit(1 if refused else 0)
@@ -112,6 +113,13 @@ def _result(engine: Engine, study_uid: str) -> dict[str, Any] | None:
         return results.result(session, study)
 
 
+def _peer(address: str) -> Peer:
+    found = re.fullmatch(r"([^@\\]{1,16})@(.+):(\d{1,5})", address)
+    if found is None or not 1 <= int(found[3]) <= 65535:
+        raise BadRequest(f"{address!r} is not AET@HOST:PORT, such as IMAGINGHUB@127.0.0.1:11112")
+    return Peer(found[1], found[2], int(found[3]))
+
+
 def _files(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
@@ -122,7 +130,11 @@ def _files(paths: list[Path]) -> list[Path]:
 def _show_progress(total: int) -> Any:
     """A line that counts, for a person who watches; silent in a pipe."""
 
-    def show(done: int, _result: SendResult | None = None) -> None:
+    done = 0
+
+    def show(_result: SendResult | None = None) -> None:
+        nonlocal done
+        done += 1
         if sys.stderr.isatty():
             end = "\n" if done == total else ""
             print(f"\r{done} of {total}", end=end, file=sys.stderr, flush=True)
