@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import httpx
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import read_header
 from pacs_gateway.sender import Peer, send
-from service import accounts, hospitals
+from service import accounts, hospitals, logs
 from service.db import make_engine, session_scope, upgrade
 from service.settings import Settings, read_settings
 
@@ -32,6 +33,7 @@ NUM_SIMULATED = 9
 CALLERS = {"UDON_CT1": "10671", "NONGBUA_CT": "10704", "LOEI_CT": "10705", "SAKON_CT1": "10710"}
 STATE_COLOURS = {"flagged": 31, "review": 33, "refused": 35, "failed": 41, "clear": 32}
 RESULT_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,14 @@ def folder_parcels(folder: Path) -> Iterator[Parcel]:
         except UnreadableDataSet:
             say(f"  {path.name}: not a DICOM file, left out")
     for uid, paths in studies.items():
-        yield Parcel(folder.name, next(iter(CALLERS)), uid, tuple(paths))
+        yield Parcel(paths[0].parent.name, next(iter(CALLERS)), uid, tuple(paths))
 
 
 def free_port(wanted: int) -> int:
     """The wanted port, or any free one where it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
@@ -128,17 +131,18 @@ def hub(environment: dict[str, str], address: str) -> Iterator[subprocess.Popen[
 
 
 def wait_ready(server: subprocess.Popen[bytes], address: str) -> None:
-    started = time.monotonic()
-    while time.monotonic() - started < 120:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    waiting = "the API"
+    while time.monotonic() < deadline:
         if server.poll() is not None:
             raise SystemExit(f"demo: the hub ended with {server.returncode}; see {DEMO / 'hub.log'}")
-        try:
-            if httpx.get(f"{address}/readyz", timeout=2).status_code == 200:
+        with suppress(httpx.TransportError):
+            answer = httpx.get(f"{address}/readyz", timeout=2)
+            if answer.status_code == 200:
                 return
-        except httpx.TransportError:
-            pass
+            waiting = ", ".join(name for name, said in answer.json()["parts"].items() if said != "ok")
         time.sleep(0.2)
-    raise SystemExit(f"demo: the hub was not ready after 120 s; see {DEMO / 'hub.log'}")
+    raise SystemExit(f"demo: {waiting} not ready after {READY_TIMEOUT_S:.0f} s; see {DEMO / 'hub.log'}")
 
 
 def wait_result(client: httpx.Client, parcel: Parcel) -> dict[str, Any]:
@@ -162,7 +166,8 @@ def line(parcel: Parcel, result: dict[str, Any]) -> str:
     said = ", ".join(f"{f['stroke_type']} {f['probability']:.2f}" for f in high)
     said = said or ", ".join(result["reasons"]) or "-"
     pad = " " * max(0, 8 - len(state))
-    seconds = result["seconds_to_result"]
+    received, told = (datetime.fromisoformat(result[key]) for key in ("received_at", "result_at"))
+    seconds = (told - received).total_seconds()
     return f"{parcel.calling_ae:<11} {parcel.label:<22} {shown}{pad} {said:<44} {seconds:5.1f} s"
 
 
@@ -177,11 +182,12 @@ def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> N
 
     say(f"\n{'from':<11} {'study':<22} {'state':<8} {'findings':<44} last slice to result")
     with ThreadPoolExecutor(2) as pool:
-        for text in pool.map(deliver, parcels):
-            say(text)
+        for done in as_completed([pool.submit(deliver, parcel) for parcel in parcels]):
+            say(done.result())
 
 
 def main() -> None:
+    logs.configure("WARNING")
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="stop after the last result, exit 0")
     parser.add_argument("folders", nargs="*", type=Path, help="folders of CT studies to send as well")

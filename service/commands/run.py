@@ -1,5 +1,6 @@
 """`hub serve`, `listen`, `work` and `api`: the processes of a hub."""
 
+import logging
 import os
 import sys
 import threading
@@ -14,6 +15,8 @@ from service.orders import ANALYSE, Orders
 from service.processes import PARENT_VARIABLE, Command, Supervisor, die_with_parent
 from service.settings import Settings
 from service.storage import open_storage
+
+log = logging.getLogger(__name__)
 
 Learn = Annotated[
     bool, typer.Option("--learn", help="Also take studies from machines that are not listed, and list them.")
@@ -55,7 +58,7 @@ def listen(learn: Learn = False) -> None:
 def work(slot: Slot = "worker-1") -> None:
     """Admit complete studies and look for stroke in them."""
     from model.detect import Detector
-
+    from model.weights import BadArtefact
     from pacs_gateway.inbox import Inbox
     from service.intake import Intake
     from service.pathway import Pathway
@@ -64,7 +67,11 @@ def work(slot: Slot = "worker-1") -> None:
     settings = _settings_of_child()
     engine = make_engine(settings.database)
     storage = open_storage(settings.storage, settings.storage_folder)
-    detector = Detector(settings.model, threads=_threads(settings))
+    try:
+        detector = Detector(settings.model, threads=_threads(settings))
+    except BadArtefact as refusal:
+        log.critical("the model package is refused", extra={"why": str(refusal)})
+        raise typer.Exit(1) from None
     pathway = Pathway(engine, storage, detector)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)

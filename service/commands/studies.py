@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pacs_gateway.sender import Peer, SendResult
-from pacs_gateway.sender import send as send_files
 from sqlalchemy import Engine
 
 from pacs_gateway.arrivals import Ending
 from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.sender import Peer, SendResult
+from pacs_gateway.sender import send as send_files
 from service import results, studies
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
