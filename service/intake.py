@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -22,6 +22,9 @@ from service.storage import Storage
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+DISCARD_AFTER = timedelta(hours=1)
+"""Inbox files of a study that storage holds are the same file by another name; they need not go at once."""
+DISCARD_EVERY = timedelta(minutes=1)
 
 
 class Intake:
@@ -37,6 +40,7 @@ class Intake:
         self._inbox = inbox
         self._orders = orders
         self._lock = lock
+        self._discarded_at = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
@@ -59,6 +63,9 @@ class Intake:
         ready = self._inbox.ready_studies(now)
         for arrived in ready:
             self._take(arrived)
+        if now - self._discarded_at >= DISCARD_EVERY:
+            self._inbox.discard_taken(before=now - DISCARD_AFTER)
+            self._discarded_at = now
         return len(ready)
 
     def _take(self, arrived: ArrivedStudy) -> None:
