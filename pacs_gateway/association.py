@@ -243,6 +243,8 @@ class Association:
         if command.field != dimse.C_CANCEL_RQ:
             response = dimse.encode_response(command, answer.status, answer.reason)
             self._stream.write_command(self._context_id, response, limit=self._peer_limit)
+        if command.field == dimse.C_STORE_RQ:
+            self._inbox.prepare()
         self._busy.release()
         if self._stopping:
             raise Stopping

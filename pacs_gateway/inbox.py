@@ -91,6 +91,10 @@ class Inbox:
             transfer_syntax_uid=transfer_syntax_uid,
         )
 
+    def prepare(self) -> None:
+        """Use the time until the next instance comes to make room for it."""
+        self._spool.prepare()
+
     def keep(self, association_id: int, sender: Sender, incoming: Incoming) -> Outcome:
         """Make a received instance durable, then indexed; only then may Success be said.
 
