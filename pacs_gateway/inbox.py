@@ -50,6 +50,7 @@ class Inbox:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self._clock = clock
+        self._closed = False
         self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
         self._index = Index(root / "index.sqlite3")
         self._gaps: Counter[tuple[str, int]] = Counter()
@@ -294,7 +295,10 @@ class Inbox:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the folder; what is in it stays."""
+        """Let go of the folder; what is in it stays. Twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
         self._index.write(self._write_gaps)
         self._index.close()
         self._spool.close()

@@ -28,11 +28,16 @@ MOST_CONTEXTS = 128
 """PS3.8 7.1.1.13: context ids are the odd numbers up to 255."""
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
+LAST_WORDS_SECONDS = 5.0
 CALLING_AE = "IMAGINGHUB"
 
 
 class PeerUnreachable(ValueError):
     """No association: nobody answers, or the peer rejects us; the text says which."""
+
+
+class _NothingAccepted(PeerUnreachable):
+    """The peer took the association but none of its presentation contexts."""
 
 
 class SendOutcome(StrEnum):
@@ -94,11 +99,11 @@ def echo(peer: Peer, *, calling_ae: str = CALLING_AE, timeout_seconds: float = 1
     Raises:
         PeerUnreachable: it does not.
     """
-    association = _associate(peer, calling_ae, [(Verification, "")], timeout_seconds)
+    association, connection = _associate(peer, calling_ae, [(Verification, "")], timeout_seconds)
     try:
         status = association.send_c_echo()
     finally:
-        association.release()
+        _finish(association, connection)
     if getattr(status, "Status", None) != 0:
         raise PeerUnreachable(f"{peer} did not answer C-ECHO with success")
 
@@ -182,14 +187,19 @@ def _send_share(
         contexts = list(dict.fromkeys(item.context for item in left))[: MOST_CONTEXTS // 2]
         batch = [item for item in left if item.context in contexts]
         try:
-            association = _associate(peer, calling_ae, contexts, timeout_seconds)
+            association, connection = _associate(peer, calling_ae, contexts, timeout_seconds)
+        except _NothingAccepted:
+            for item in batch:
+                done(_not_accepted(item))
+            left = [item for item in left if item not in batch]
+            continue
         except PeerUnreachable:
             failures += 1
             if failures >= attempts:
                 raise
             _pause(failures)
             continue
-        answered = _send_over(association, batch, done)
+        answered = _send_over(association, connection, batch, done)
         left = [item for item in left if item.path not in answered]
         if len(answered) == len(batch):
             continue
@@ -204,7 +214,9 @@ def _pause(failures: int) -> None:
     threading.Event().wait(PAUSE_SECONDS * 2 ** (failures - 1))
 
 
-def _send_over(association: Association, batch: list[_Item], done: Progress) -> set[Path]:
+def _send_over(
+    association: Association, connection: socket.socket | None, batch: list[_Item], done: Progress
+) -> set[Path]:
     answered = set()
     accepted = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
     try:
@@ -220,10 +232,7 @@ def _send_over(association: Association, batch: list[_Item], done: Progress) -> 
             answered.add(item.path)
             done(result)
     finally:
-        if association.is_established:
-            association.release()
-        else:
-            association.abort()
+        _finish(association, connection)
     return answered
 
 
@@ -258,7 +267,19 @@ def _send_one(association: Association, item: _Item, content: Path | Dataset) ->
     return SendResult(item.path, outcome, status, text, item.sop_instance_uid)
 
 
-def _associate(peer: Peer, calling_ae: str, contexts: Sequence[tuple[str, str]], seconds: float) -> Association:
+def _associate(
+    peer: Peer, calling_ae: str, contexts: Sequence[tuple[str, str]], seconds: float
+) -> tuple[Association, socket.socket | None]:
+    """An established association and the connection under it."""
+    connections: list[socket.socket] = []
+
+    def opened(event: evt.Event) -> None:
+        connection = event.assoc.dul.socket.socket
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connections.append(connection)
+
+    _knock(peer, seconds)
     ae = AE(ae_title=calling_ae)
     ae.maximum_pdu_size = MAX_PDU
     ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
@@ -270,17 +291,34 @@ def _associate(peer: Peer, calling_ae: str, contexts: Sequence[tuple[str, str]],
         if implicit is not None and implicit not in contexts:
             ae.requested_contexts = [*ae.requested_contexts, build_context(*implicit)]
     association = ae.associate(
-        peer.host, peer.port, ae_title=peer.ae_title, max_pdu=MAX_PDU, evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)]
+        peer.host, peer.port, ae_title=peer.ae_title, max_pdu=MAX_PDU, evt_handlers=[(evt.EVT_CONN_OPEN, opened)]
     )
+    connection = connections[0] if connections else None
     if association.is_established:
-        return association
+        return association, connection
+    _finish(association, connection)
+    answer: Any = association.acceptor.primitive
+    if answer is not None and answer.result == 0:
+        raise _NothingAccepted(f"{peer} accepts nothing of what is to be sent")
     if association.is_rejected:
-        answer: Any = association.acceptor.primitive
         raise PeerUnreachable(f"{peer} rejects {calling_ae}: {answer.reason_str if answer else 'no reason given'}")
-    raise PeerUnreachable(f"{peer} cannot be reached, or aborts the association")
+    raise PeerUnreachable(f"{peer} aborts the association")
 
 
-def _no_delay(event: evt.Event) -> None:
-    connection = event.assoc.dul.socket.socket
+def _knock(peer: Peer, seconds: float) -> None:
+    """Find out whether anybody listens: pynetdicom leaves its socket open and says nothing of the reason."""
+    try:
+        socket.create_connection((peer.host, peer.port), timeout=seconds).close()
+    except OSError as error:
+        raise PeerUnreachable(f"{peer} cannot be reached: {error}") from error
+
+
+def _finish(association: Association, connection: socket.socket | None) -> None:
+    """Release, or abort what cannot be released; pynetdicom leaves the socket of a lost association open."""
+    if association.is_established:
+        association.release()
+    else:
+        association.abort()
+    association.join(LAST_WORDS_SECONDS)
     if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.close()
