@@ -184,7 +184,6 @@ def names_follow_files(root: Path) -> bool:
     return kinds.get(mount) in NAMES_FOLLOW
 
 
-
 def _try_lock(path: Path) -> int | None:
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:

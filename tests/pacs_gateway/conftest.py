@@ -56,7 +56,9 @@ def inbox(open_inbox: Callable[..., Inbox]) -> Inbox:
 
 
 @pytest.fixture
-def listen(tmp_path: Path, open_inbox: Callable[..., Inbox]) -> Iterator[Callable[..., tuple[Inbox, Listener]]]:
+def listen(
+    tmp_path: Path, open_inbox: Callable[..., Inbox]
+) -> Iterator[Callable[..., tuple[Inbox, Listener]]]:
     """Starts a listener on a free port that lets anybody in, unless told otherwise."""
     with ExitStack() as stack:
 

@@ -23,7 +23,10 @@ class TestRecognise:
         callers = Callers(write(tmp_path / "callers.json", [UDON]))
         assert callers.recognise("UDON_CT1", "HUB", address) == Sender("UDON_CT1", "HUB", address, "10671")
 
-    @pytest.mark.parametrize(("ae", "address"), [("UDON_CT1", "10.9.0.1"), ("udon_ct1", "10.8.0.1"), ("X", "10.8.0.1"), ("UDON_CT1", "")])
+    @pytest.mark.parametrize(
+        ("ae", "address"),
+        [("UDON_CT1", "10.9.0.1"), ("udon_ct1", "10.8.0.1"), ("X", "10.8.0.1"), ("UDON_CT1", "")],
+    )
     def test_nobody_else(self, tmp_path: Path, ae: str, address: str) -> None:
         assert Callers(write(tmp_path / "callers.json", [UDON])).recognise(ae, "HUB", address) is None
 
@@ -48,7 +51,8 @@ class TestRecognise:
         assert callers.recognise("UDON_CT1", "HUB", "10.8.0.1") is not None
 
     @pytest.mark.parametrize(
-        "content", ["{", "[]", '{"callers": {}}', '{"callers": [{}]}', '{"callers": [{"ae": "A", "addresses": ["x"]}]}']
+        "content",
+        ["{", "[]", '{"callers": {}}', '{"callers": [{}]}', '{"callers": [{"ae": "A", "addresses": ["x"]}]}'],
     )
     def test_a_broken_file_is_refused_at_the_start(self, tmp_path: Path, content: str) -> None:
         path = tmp_path / "callers.json"
@@ -64,4 +68,6 @@ class TestLearn:
             assert callers.recognise("NEW_CT", "HUB", "10.9.0.1") == Sender("NEW_CT", "HUB", "10.9.0.1", None)
         learned = json.loads((tmp_path / "learned.json").read_text())
         assert learned == {"callers": [{"ae": "NEW_CT", "addresses": ["10.9.0.1"]}]}
-        assert callers.recognise("UDON_CT1", "HUB", "10.8.0.1") == Sender("UDON_CT1", "HUB", "10.8.0.1", "10671")
+        assert callers.recognise("UDON_CT1", "HUB", "10.8.0.1") == Sender(
+            "UDON_CT1", "HUB", "10.8.0.1", "10671"
+        )

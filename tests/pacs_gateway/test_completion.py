@@ -21,7 +21,9 @@ from pacs_gateway.completion import (
 from pacs_gateway.headers import InstanceHeader
 
 
-def header(number: int, *, spacing: float = 5.0, tilt: float = 0.0, modality: str = "CT", series: str = "1") -> InstanceHeader:
+def header(
+    number: int, *, spacing: float = 5.0, tilt: float = 0.0, modality: str = "CT", series: str = "1"
+) -> InstanceHeader:
     angle = math.radians(tilt)
     return InstanceHeader(
         sop_class_uid="1", sop_instance_uid=f"{series}.{number}", study_instance_uid="1", series_instance_uid=series,
@@ -33,7 +35,13 @@ def header(number: int, *, spacing: float = 5.0, tilt: float = 0.0, modality: st
 
 
 def verdict(slices: list[InstanceHeader], **options: float) -> Completion | Waiting:
-    given_ = {"open_associations": 0, "associations": 1, "seconds_quiet": 0.0, "quiet_seconds": 10.0, **options}
+    given_ = {
+        "open_associations": 0,
+        "associations": 1,
+        "seconds_quiet": 0.0,
+        "quiet_seconds": 10.0,
+        **options,
+    }
     return judge(slices, **given_)  # type: ignore[arg-type]
 
 
@@ -71,15 +79,22 @@ class TestJudge:
         assert judged.code == CompletionCode.QUIET
 
     @given(st.permutations(range(30)), st.integers(1, 29))
-    def test_order_does_not_matter_and_a_part_is_never_more_complete(self, order: list[int], kept: int) -> None:
+    def test_order_does_not_matter_and_a_part_is_never_more_complete(
+        self, order: list[int], kept: int
+    ) -> None:
         assert isinstance(verdict([HEAD[number] for number in order]), Completion)
         part = [HEAD[number] for number in order[:kept]]
         if covered_head(part):
             heights = sorted(order[:kept])
-            assert heights == list(range(heights[0], heights[-1] + 1)) or len(set(map(int.__sub__, heights[1:], heights))) == 1
+            assert (
+                heights == list(range(heights[0], heights[-1] + 1))
+                or len(set(map(int.__sub__, heights[1:], heights))) == 1
+            )
 
     @given(st.lists(st.floats(-1e6, 1e6), max_size=40), st.floats(0, 100), st.integers(0, 3))
-    def test_always_complete_after_the_quiet_time(self, heights: list[float], seconds: float, still_open: int) -> None:
+    def test_always_complete_after_the_quiet_time(
+        self, heights: list[float], seconds: float, still_open: int
+    ) -> None:
         slices = [header(number, spacing=height) for number, height in enumerate(heights)]
         judged = verdict(slices, seconds_quiet=seconds, open_associations=still_open)
         assert isinstance(judged, Completion) or (seconds < 10 and judged.seconds > 0)

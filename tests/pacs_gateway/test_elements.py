@@ -16,7 +16,12 @@ from pydicom.uid import (
 from pacs_gateway.elements import UnreadableDataSet, scan
 from tests.pacs import make_slice
 
-SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+SYNTAXES = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+]
 WANTED = {0x00100010, 0x0020000D, 0x00280010}
 
 
@@ -68,7 +73,11 @@ class TestScan:
         assert found == {0x0020000D: b"1.2\0"}
 
     def test_walks_over_compressed_pixels_and_misses_their_end(self) -> None:
-        pixels = b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff" + b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0\x04\0\0\0abcd"
+        pixels = (
+            b"\xe0\x7f\x10\x00OB\0\0\xff\xff\xff\xff"
+            + b"\xfe\xff\x00\xe0\0\0\0\0"
+            + b"\xfe\xff\x00\xe0\x04\0\0\0abcd"
+        )
         scan(pixels + b"\xfe\xff\xdd\xe0\0\0\0\0", JPEGLosslessSV1, WANTED)
         with pytest.raises(UnreadableDataSet):
             scan(pixels, JPEGLosslessSV1, WANTED)

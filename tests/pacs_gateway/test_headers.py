@@ -35,7 +35,13 @@ class TestReadHeader:
         assert header.transfer_syntax_uid == ExplicitVRLittleEndian
 
     def test_sloppy_values_are_left_out_not_refused(self) -> None:
-        values = {**UIDS, 0x00200032: b"1\\2", 0x00200037: b"a\\b", 0x00200013: b"1.5e99", 0x00280010: b"\x01"}
+        values = {
+            **UIDS,
+            0x00200032: b"1\\2",
+            0x00200037: b"a\\b",
+            0x00200013: b"1.5e99",
+            0x00280010: b"\x01",
+        }
         header = header_of(values, ExplicitVRLittleEndian)
         assert (header.position, header.orientation, header.instance_number, header.rows) == (None,) * 4
 
@@ -56,20 +62,32 @@ class TestReadHeader:
 
     @given(st.binary(max_size=400))
     def test_never_raises_anything_else(self, content: bytes) -> None:
-        for prefix in (b"", bytes(128) + b"DICM", bytes(128) + b"DICM\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\x00"):
+        for prefix in (
+            b"",
+            bytes(128) + b"DICM",
+            bytes(128) + b"DICM\x02\x00\x10\x00UI\x12\x001.2.840.10008.1.2\x00",
+        ):
             try:
                 meta = read_meta(prefix + content)
                 scan_header(prefix + content, meta.transfer_syntax_uid, start=meta.data_set_offset)
             except UnreadableDataSet:
                 pass
 
-    @given(st.dictionaries(st.sampled_from([0x00200032, 0x00200037, 0x00200013, 0x00280010, 0x00080008]), st.binary()))
+    @given(
+        st.dictionaries(
+            st.sampled_from([0x00200032, 0x00200037, 0x00200013, 0x00280010, 0x00080008]), st.binary()
+        )
+    )
     def test_any_value_gives_a_header(self, values: dict[int, bytes]) -> None:
         assert isinstance(header_of({**values, **UIDS}, "1.2"), InstanceHeader)
 
 
 class TestMeta:
-    @given(st.from_regex(r"[0-9.]{1,64}", fullmatch=True), st.text("ABC_1", min_size=1, max_size=16), st.binary(max_size=60))
+    @given(
+        st.from_regex(r"[0-9.]{1,64}", fullmatch=True),
+        st.text("ABC_1", min_size=1, max_size=16),
+        st.binary(max_size=60),
+    )
     def test_round_trip(self, uid: str, ae: str, private: bytes) -> None:
         private = private.rstrip(b"\x00")
         encoded = build_meta(
@@ -97,7 +115,8 @@ class TestReadIdentity:
     def test_repairs_are_told_without_the_value(self) -> None:
         raw = "สมชาย^ใจดี".encode("cp874")
         identity = identity_of(
-            {0x00080005: b"ISO_IR 100", 0x00100010: raw, 0x00080020: b"25690101", 0x00100030: b"25030425"}, SENDER
+            {0x00080005: b"ISO_IR 100", 0x00100010: raw, 0x00080020: b"25690101", 0x00100030: b"25030425"},
+            SENDER,
         )
         assert (identity.patient_name, identity.raw_patient_name) == ("สมชาย^ใจดี", raw)
         assert (identity.charset_declared, identity.charset_used) == ("ISO_IR 100", "cp874")
@@ -115,7 +134,11 @@ class TestReadIdentity:
     def test_stated_age_wins_over_the_computed_one(self) -> None:
         assert identity_of({0x00101010: b"045Y", 0x00080020: b"20260101"}, SENDER).age_years == 45.0
 
-    @given(st.dictionaries(st.sampled_from([0x00080005, 0x00100010, 0x00100020, 0x00080020, 0x00101010]), st.binary()))
+    @given(
+        st.dictionaries(
+            st.sampled_from([0x00080005, 0x00100010, 0x00100020, 0x00080020, 0x00101010]), st.binary()
+        )
+    )
     def test_any_value_gives_an_identity(self, values: dict[int, bytes]) -> None:
         identity_of(values, SENDER)
 
@@ -135,7 +158,8 @@ class TestAge:
 
 class TestRealStudies:
     @pytest.mark.parametrize(
-        ("name", "count"), [("haemorrhage-ct", 53), ("infarct-ct", 28), ("normal-ct", 55), ("contrast-ct", 51)]
+        ("name", "count"),
+        [("haemorrhage-ct", 53), ("infarct-ct", 28), ("normal-ct", 55), ("contrast-ct", 51)],
     )
     def test_every_file_is_read(self, real_studies: Path, name: str, count: int) -> None:
         headers = [read_header(path) for path in sorted((real_studies / name).glob("*.dcm"))]

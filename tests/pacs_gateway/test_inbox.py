@@ -69,14 +69,18 @@ class TestAdd:
         assert add(inbox, paths, sender)[-1] == Outcome.CONFLICT
         study = inbox.ready_studies()[0]
         assert (len(study.instances), study.conflicts) == (31, 1)
-        assert [one.conflict for one in study.instances if one.sop_instance_uid == "1.2.3.1.1.1"].count(True) == 1
+        assert [one.conflict for one in study.instances if one.sop_instance_uid == "1.2.3.1.1.1"].count(
+            True
+        ) == 1
         assert add(inbox, paths[-1:], sender) == [Outcome.DUPLICATE]
 
     def test_low_disk_refuses(self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path) -> None:
         with pytest.raises(NoRoom, match="bytes free"):
             open_inbox(reserve_bytes=1 << 60).add_part10(write_slice(tmp_path), sender)
 
-    def test_too_large_is_refused(self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path) -> None:
+    def test_too_large_is_refused(
+        self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path
+    ) -> None:
         inbox = open_inbox(instance_limit=100)
         with pytest.raises(TooLarge):
             inbox.add_part10(write_slice(tmp_path), sender)
@@ -90,7 +94,9 @@ class TestAdd:
     def test_many_threads_double_nothing(self, inbox: Inbox, sender: Sender, tmp_path: Path) -> None:
         paths = write_study(tmp_path)
         outcomes: list[Outcome] = []
-        threads = [threading.Thread(target=lambda: outcomes.extend(add(inbox, paths, sender))) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: outcomes.extend(add(inbox, paths, sender))) for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -122,7 +128,9 @@ class TestReadyStudies:
         assert len(second.instances) == 32
         assert second.digest != first.digest
 
-    def test_what_came_during_the_hand_over_stays_pending(self, inbox: Inbox, sender: Sender, tmp_path: Path) -> None:
+    def test_what_came_during_the_hand_over_stays_pending(
+        self, inbox: Inbox, sender: Sender, tmp_path: Path
+    ) -> None:
         paths = write_study(tmp_path, slices=32)
         add(inbox, paths[:30], sender)
         (first,) = inbox.ready_studies()
@@ -189,7 +197,10 @@ class TestReceipts:
         paths = write_study(tmp_path, study="1.2.3.1") + write_study(tmp_path, study="1.2.3.2", slices=3)
         add(inbox, paths, sender)
         add(inbox, paths[:5], sender)
-        assert [(r.association_id, r.study_instance_uid, r.offered, r.stored, r.duplicate) for r in inbox.receipts()] == [
+        assert [
+            (r.association_id, r.study_instance_uid, r.offered, r.stored, r.duplicate)
+            for r in inbox.receipts()
+        ] == [
             (2, "1.2.3.1", 5, 0, 5),
             (1, "1.2.3.1", 30, 30, 0),
             (1, "1.2.3.2", 3, 3, 0),
@@ -246,13 +257,17 @@ class TestCrash:
         assert inbox.ready_studies() == []
         assert [(study.instances, study.open_associations) for study in inbox.receiving()] == [(2, 0)]
 
-    def test_the_index_can_be_lost(self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path) -> None:
+    def test_the_index_can_be_lost(
+        self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path
+    ) -> None:
         inbox = open_inbox()
         add(inbox, write_study(tmp_path), sender)
         (before,) = inbox.ready_studies()
         for file in inbox.root.glob("index.sqlite3*"):
             file.unlink()
-        (after,) = await_condition(lambda: open_inbox().ready_studies(datetime.now(UTC) + timedelta(minutes=2)), "ready")
+        (after,) = await_condition(
+            lambda: open_inbox().ready_studies(datetime.now(UTC) + timedelta(minutes=2)), "ready"
+        )
         assert after.digest == before.digest
         assert after.identity == before.identity
 

@@ -12,7 +12,13 @@ from struct import pack
 import pytest
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000, JPEGLosslessSV1
+from pydicom.uid import (
+    JPEG2000,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGLosslessSV1,
+)
 from pynetdicom import AE
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
@@ -24,7 +30,7 @@ from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener, NotListening
 from pacs_gateway.sender import Peer, PeerUnreachable, echo, send
 from pacs_gateway.upper_layer import INVALID_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
-from tests.pacs import await_condition, make_slice, write_slice, write_study
+from tests.pacs import await_condition, make_slice, write_study
 from tests.pacs_gateway.wire import ECHO_RQ, STORE_RQ, RawCaller, command, p_data
 
 Listen = Callable[..., tuple[Inbox, Listener]]
@@ -41,7 +47,10 @@ def data_set(**options: object) -> bytes:
 
 def totals(inbox: Inbox) -> dict[str, int]:
     receipts = inbox.receipts()
-    return {name: sum(getattr(r, name) for r in receipts) for name in ("stored", "duplicate", "conflict", "refused")}
+    return {
+        name: sum(getattr(r, name) for r in receipts)
+        for name in ("stored", "duplicate", "conflict", "refused")
+    }
 
 
 def endings(inbox: Inbox) -> list[Ending | None]:
@@ -90,7 +99,10 @@ class TestStore:
         with RawCaller(listener.port) as caller:
             caller.associate()
             for number, size in enumerate((7, 1000, 131066), 1):
-                assert caller.store(f"1.2.3.1.1.{number}", data_set(number=number, side=300), size=size) == (0, "")
+                assert caller.store(f"1.2.3.1.1.{number}", data_set(number=number, side=300), size=size) == (
+                    0,
+                    "",
+                )
             caller.release()
         assert totals(inbox)["stored"] == 3
 
@@ -120,7 +132,9 @@ class TestNegotiation:
         private, find = "1.3.12.2.1107.5.99.3.10", StudyRootQueryRetrieveInformationModelFind
         unknown = "1.2.840.10008.5.1.4.1.1.987"
         with RawCaller(listener.port) as caller:
-            answers = caller.associate(CTImageStorage, private, unknown, "1.2.840.10008.5.1.4.1.1.88.67", find, Verification)
+            answers = caller.associate(
+                CTImageStorage, private, unknown, "1.2.840.10008.5.1.4.1.1.88.67", find, Verification
+            )
         assert [result for result, _ in answers.values()] == [0, 0, 0, 0, 3, 0]
 
     @pytest.mark.parametrize(
@@ -131,7 +145,9 @@ class TestNegotiation:
             ((ImplicitVRLittleEndian,), ImplicitVRLittleEndian),
         ],
     )
-    def test_the_transfer_syntax_is_chosen_in_our_order(self, listen: Listen, proposed: tuple[str, ...], chosen: str) -> None:
+    def test_the_transfer_syntax_is_chosen_in_our_order(
+        self, listen: Listen, proposed: tuple[str, ...], chosen: str
+    ) -> None:
         _, listener = listen()
         with RawCaller(listener.port) as caller:
             assert caller.associate(CTImageStorage, syntaxes=proposed) == {1: (0, chosen)}
@@ -166,7 +182,9 @@ class TestNegotiation:
 
 
 class TestBadInput:
-    def neighbours_survive(self, listener: Listener, inbox: Inbox, bad: bytes, uid: str = "1.2.3.1.1.2") -> tuple[int, str]:
+    def neighbours_survive(
+        self, listener: Listener, inbox: Inbox, bad: bytes, uid: str = "1.2.3.1.1.2"
+    ) -> tuple[int, str]:
         with RawCaller(listener.port) as caller:
             caller.associate()
             assert caller.store("1.2.3.1.1.1", data_set(number=1))[0] == 0
@@ -178,7 +196,13 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         "bad",
-        [b"Dear colleague, this is a letter.\n" * 99, b"\0", data_set(number=2)[:-50], data_set(number=2)[:123], bytes(4000)],
+        [
+            b"Dear colleague, this is a letter.\n" * 99,
+            b"\0",
+            data_set(number=2)[:-50],
+            data_set(number=2)[:123],
+            bytes(4000),
+        ],
         ids=["text", "one byte", "pixels cut off", "header cut off", "zeros"],
     )
     def test_a_malformed_data_set_is_quarantined(self, listen: Listen, bad: bytes) -> None:
@@ -200,7 +224,9 @@ class TestBadInput:
         inbox, listener = listen(open_inbox(reserve_bytes=1 << 60))
         with RawCaller(listener.port) as caller:
             caller.associate()
-            assert [caller.store("1.2.3.1.1.1", data_set())[0] for _ in range(2)] == [status.OUT_OF_RESOURCES] * 2
+            assert [caller.store("1.2.3.1.1.1", data_set())[0] for _ in range(2)] == [
+                status.OUT_OF_RESOURCES
+            ] * 2
             caller.release()
         assert totals(inbox)["refused"] == 2
 

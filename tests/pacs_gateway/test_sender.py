@@ -52,7 +52,11 @@ class TestSend:
         seen: list[SendResult] = []
         with small_pacs() as pacs:
             results = send([letter, path, missing], peer(pacs), progress=seen.append)
-        assert [r.outcome for r in results] == [SendOutcome.NOT_DICOM, SendOutcome.SENT, SendOutcome.NOT_DICOM]
+        assert [r.outcome for r in results] == [
+            SendOutcome.NOT_DICOM,
+            SendOutcome.SENT,
+            SendOutcome.NOT_DICOM,
+        ]
         assert [r.path for r in results] == [letter, path, missing]
         assert len(seen) == 3
 

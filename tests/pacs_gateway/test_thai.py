@@ -16,7 +16,9 @@ TODAY = date(2026, 11, 22)
 
 
 class TestDecodeThai:
-    @pytest.mark.parametrize("declared", [None, "", "ISO_IR 100", "ISO_IR 166", "ISO_IR 192", "\\ISO 2022 IR 166", "nonsense"])
+    @pytest.mark.parametrize(
+        "declared", [None, "", "ISO_IR 100", "ISO_IR 166", "ISO_IR 192", "\\ISO 2022 IR 166", "nonsense"]
+    )
     @pytest.mark.parametrize("codec", ["cp874", "utf-8"])
     def test_reads_thai_whatever_was_declared(self, declared: str | None, codec: str) -> None:
         assert decode_thai(NAME.encode(codec), declared) == (NAME, codec)

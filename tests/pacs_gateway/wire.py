@@ -18,7 +18,9 @@ def element(number: int, value: bytes) -> bytes:
     return pack("<HHI", 0, number, len(value)) + value
 
 
-def command(field: int, *, sop_class: str, sop_instance: str = "", message_id: int = 1, data_set: bool = True) -> bytes:
+def command(
+    field: int, *, sop_class: str, sop_instance: str = "", message_id: int = 1, data_set: bool = True
+) -> bytes:
     body = b"".join(
         (
             element(0x0002, sop_class.encode() + b"\0" * (len(sop_class) % 2)),
@@ -51,7 +53,9 @@ class RawCaller:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
-    def associate(self, *contexts: str, calling_ae: str = "RAW", syntaxes: tuple[str, ...] = ()) -> dict[int, tuple[int, str]]:
+    def associate(
+        self, *contexts: str, calling_ae: str = "RAW", syntaxes: tuple[str, ...] = ()
+    ) -> dict[int, tuple[int, str]]:
         """Open the association; result and transfer syntax by context id."""
         request = A_ASSOCIATE()
         request.application_context_name = "1.2.840.10008.3.1.1.1"
@@ -69,7 +73,9 @@ class RawCaller:
         answer = A_ASSOCIATE_AC()
         answer.decode(pack(">BxI", 2, len(content)) + content)
         results = answer.to_primitive().presentation_context_definition_results_list
-        return {c.context_id: (c.result, str(c.transfer_syntax[0]) if c.transfer_syntax else "") for c in results}
+        return {
+            c.context_id: (c.result, str(c.transfer_syntax[0]) if c.transfer_syntax else "") for c in results
+        }
 
     def read(self) -> tuple[int, bytes]:
         """The next PDU; type 0 where the connection has ended."""
@@ -91,7 +97,9 @@ class RawCaller:
             content += received
         return content
 
-    def store(self, sop_instance: str, data_set: bytes, *, sop_class: str = CTImageStorage, size: int = 16000) -> tuple[int, str]:
+    def store(
+        self, sop_instance: str, data_set: bytes, *, sop_class: str = CTImageStorage, size: int = 16000
+    ) -> tuple[int, str]:
         """C-STORE; the status and comment answered."""
         self.send(p_data(1, 3, command(STORE_RQ, sop_class=sop_class, sop_instance=sop_instance)))
         pieces = [data_set[start : start + size] for start in range(0, len(data_set), size)] or [b""]
