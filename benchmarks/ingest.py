@@ -49,7 +49,15 @@ class Peer:
 
 def ours(processes: int) -> Peer:
     def command(folder: Path, port: int) -> list[str]:
-        return [sys.executable, "-c", LISTEN, str(folder), str(folder / "callers.json"), str(port), str(processes)]
+        return [
+            sys.executable,
+            "-c",
+            LISTEN,
+            str(folder),
+            str(folder / "callers.json"),
+            str(port),
+            str(processes),
+        ]
 
     return Peer(f"hub, {processes} process{'es' if processes > 1 else ''}", sys.executable, command)
 
@@ -105,7 +113,9 @@ def running(peer: Peer, scratch: Path) -> Iterator[tuple[int, int, Path]]:
 
 def await_echo(port: int, name: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while subprocess.run(["echoscu", "127.0.0.1", str(port)], capture_output=True, env=ENVIRONMENT).returncode:
+    while subprocess.run(
+        ["echoscu", "127.0.0.1", str(port)], capture_output=True, env=ENVIRONMENT
+    ).returncode:
         if time.monotonic() > deadline:
             raise SystemExit(f"{name} did not answer C-ECHO within {START_SECONDS:.0f} s")
         time.sleep(0.1)
@@ -116,7 +126,8 @@ def seconds_to_send(files: list[Path], port: int, associations: int) -> float:
     shares = [files[number::associations] for number in range(associations)]
     begin = time.perf_counter()
     senders = [
-        subprocess.Popen(["storescu", "127.0.0.1", str(port), *map(str, share)], env=ENVIRONMENT) for share in shares
+        subprocess.Popen(["storescu", "127.0.0.1", str(port), *map(str, share)], env=ENVIRONMENT)
+        for share in shares
     ]
     if any([sender.wait() for sender in senders]):
         raise SystemExit("storescu failed")
@@ -238,7 +249,11 @@ def bars(seconds: dict[tuple[str, int], list[float]], ct: float, memory: float, 
     for associations in ASSOCIATIONS:
         values = [ratio(seconds, peer.name, associations) for peer in (HUB, HUB2)]
         best = max((value for value in values if value is not None), default=None)
-        found.append(at_least(f"ingest to Orthanc's, {associations} association(s), better of 1 and 2 processes", best, 1))
+        found.append(
+            at_least(
+                f"ingest to Orthanc's, {associations} association(s), better of 1 and 2 processes", best, 1
+            )
+        )
     found.append(at_most(f"seconds until a CT of {CT_SLICES} slices is durable and ready", ct, 5))
     found.append(at_most("listener's peak memory, MB", memory, 150))
     found.append(at_most(f"processor use of {IDLE_ASSOCIATIONS} idle associations, percent", idle, 1))
@@ -255,7 +270,9 @@ def main() -> None:
         raise SystemExit("needs dcmtk's storescu and echoscu (Debian: dcmtk)")
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
         scratch = Path(name)
-        seconds = measure([peer for peer in PEERS if peer.name not in missing], scratch, 15 if arguments.long else 5)
+        seconds = measure(
+            [peer for peer in PEERS if peer.name not in missing], scratch, 15 if arguments.long else 5
+        )
         ct = whole_ct(scratch)
         memory, idle = footprint(scratch)
     rows = ingest_rows(seconds)

@@ -3,22 +3,30 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_context, evt
+from pydicom.uid import UID
+from pynetdicom import _config
 from pynetdicom.association import Association
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pacs_gateway.headers import read_header
-from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from pacs_gateway.upper_layer import MAX_PDU
+from pacs_gateway.peers import (
+    CALLING_AE,
+    NothingAccepted,
+    Peer,
+    PeerUnreachable,
+    associate,
+    echo,
+    finish,
+    implicit_context,
+)
+
+__all__ = ["Peer", "PeerUnreachable", "SendOutcome", "SendResult", "echo", "send"]
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +36,6 @@ MOST_CONTEXTS = 128
 """PS3.8 7.1.1.13: context ids are the odd numbers up to 255."""
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
-CALLING_AE = "IMAGINGHUB"
-
-
-class PeerUnreachable(ValueError):
-    """No association: nobody answers, or the peer rejects us; the text says which."""
 
 
 class SendOutcome(StrEnum):
@@ -48,18 +51,6 @@ class SendOutcome(StrEnum):
     NOT_DICOM = "not_dicom"
     LOST = "lost"
     """No answer, however often the association was opened anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Another application entity."""
-
-    ae_title: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.ae_title}@{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +77,6 @@ class _Item:
 
 
 Progress = Callable[[SendResult], None]
-
-
-def echo(peer: Peer, *, calling_ae: str = CALLING_AE, timeout_seconds: float = 10.0) -> None:
-    """Verify that the peer answers C-ECHO.
-
-    Raises:
-        PeerUnreachable: it does not.
-    """
-    association = _associate(peer, calling_ae, [(Verification, "")], timeout_seconds)
-    try:
-        status = association.send_c_echo()
-    finally:
-        association.release()
-    if getattr(status, "Status", None) != 0:
-        raise PeerUnreachable(f"{peer} did not answer C-ECHO with success")
 
 
 def send(
@@ -154,12 +130,16 @@ def send(
         work(shares[0])
     for thread in threads:
         thread.join()
-    if unreachable and len(unreachable) == len(shares) and not any(r.status is not None for r in results.values()):
+    if (
+        unreachable
+        and len(unreachable) == len(shares)
+        and not any(r.status is not None for r in results.values())
+    ):
         raise unreachable[0]
     return [results[path] for path in paths]
 
 
-def _items(paths: Sequence[Path] | dict[Path, None], done: Progress) -> list[_Item]:
+def _items(paths: Iterable[Path], done: Progress) -> list[_Item]:
     items = []
     for path in paths:
         try:
@@ -182,14 +162,19 @@ def _send_share(
         contexts = list(dict.fromkeys(item.context for item in left))[: MOST_CONTEXTS // 2]
         batch = [item for item in left if item.context in contexts]
         try:
-            association = _associate(peer, calling_ae, contexts, timeout_seconds)
+            association, connection = associate(peer, calling_ae, contexts, timeout_seconds)
+        except NothingAccepted:
+            for item in batch:
+                done(_not_accepted(item))
+            left = [item for item in left if item not in batch]
+            continue
         except PeerUnreachable:
             failures += 1
             if failures >= attempts:
                 raise
             _pause(failures)
             continue
-        answered = _send_over(association, batch, done)
+        answered = _send_over(association, connection, batch, done)
         left = [item for item in left if item.path not in answered]
         if len(answered) == len(batch):
             continue
@@ -204,14 +189,18 @@ def _pause(failures: int) -> None:
     threading.Event().wait(PAUSE_SECONDS * 2 ** (failures - 1))
 
 
-def _send_over(association: Association, batch: list[_Item], done: Progress) -> set[Path]:
+def _send_over(
+    association: Association, connection: socket.socket | None, batch: list[_Item], done: Progress
+) -> set[Path]:
     answered = set()
-    accepted = {(context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts}
+    accepted = {
+        (context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts
+    }
     try:
         for item in batch:
             if item.context in accepted:
                 result = _send_one(association, item, item.path)
-            elif _implicit(item.context) in accepted:
+            elif implicit_context(item.context) in accepted:
                 result = _send_one(association, item, dcmread(item.path))
             else:
                 result = _not_accepted(item)
@@ -220,10 +209,7 @@ def _send_over(association: Association, batch: list[_Item], done: Progress) -> 
             answered.add(item.path)
             done(result)
     finally:
-        if association.is_established:
-            association.release()
-        else:
-            association.abort()
+        finish(association, connection)
     return answered
 
 
@@ -231,11 +217,6 @@ def _not_accepted(item: _Item) -> SendResult:
     sop_class, syntax = (UID(uid).name for uid in item.context)
     text = f"the peer does not accept {sop_class} in {syntax}"
     return SendResult(item.path, SendOutcome.NOT_ACCEPTED, None, text, item.sop_instance_uid)
-
-
-def _implicit(context: tuple[str, str]) -> tuple[str, str] | None:
-    """Old peers know implicit VR only; explicit little endian is the one syntax that is rewritten for them."""
-    return (context[0], ImplicitVRLittleEndian) if context[1] == ExplicitVRLittleEndian else None
 
 
 def _send_one(association: Association, item: _Item, content: Path | Dataset) -> SendResult | None:
@@ -256,31 +237,3 @@ def _send_one(association: Association, item: _Item, content: Path | Dataset) ->
     warned = status & 0xF000 == 0xB000  # PS3.7 annex C.3
     outcome = SendOutcome.WARNED if warned else SendOutcome.REFUSED
     return SendResult(item.path, outcome, status, text, item.sop_instance_uid)
-
-
-def _associate(peer: Peer, calling_ae: str, contexts: Sequence[tuple[str, str]], seconds: float) -> Association:
-    ae = AE(ae_title=calling_ae)
-    ae.maximum_pdu_size = MAX_PDU
-    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
-    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
-    for sop_class, syntax in contexts:
-        ae.requested_contexts = [*ae.requested_contexts, build_context(sop_class, syntax or None)]
-        implicit = _implicit((sop_class, syntax))
-        if implicit is not None and implicit not in contexts:
-            ae.requested_contexts = [*ae.requested_contexts, build_context(*implicit)]
-    association = ae.associate(
-        peer.host, peer.port, ae_title=peer.ae_title, max_pdu=MAX_PDU, evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)]
-    )
-    if association.is_established:
-        return association
-    if association.is_rejected:
-        answer: Any = association.acceptor.primitive
-        raise PeerUnreachable(f"{peer} rejects {calling_ae}: {answer.reason_str if answer else 'no reason given'}")
-    raise PeerUnreachable(f"{peer} cannot be reached, or aborts the association")
-
-
-def _no_delay(event: evt.Event) -> None:
-    connection = event.assoc.dul.socket.socket
-    if connection is not None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
