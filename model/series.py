@@ -99,20 +99,15 @@ def rank_series(headers: Sequence[SliceHeader]) -> list[SeriesChoice]:
     enhanced = [stack for stack in stacks if faults[stack.uid][0] == Refusal.CONTRAST]
     if enhanced:
         return _ranked(enhanced, rejected, (Refusal.CONTRAST,))
-    refusals = tuple(dict.fromkeys(refusal for refusal, _ in faults.values() if refusal))
-    worth = _main_refusals(stacks, faults) if stacks else ()
-    return [SeriesChoice(None, None, "No series can be read.", rejected, (), worth or refusals)]
+    refusals = _main_refusals([refusal for refusal, _ in faults.values()])
+    return [SeriesChoice(None, None, "No series can be read.", rejected, (), refusals)]
 
 
-def _main_refusals(
-    stacks: Sequence[Stacked], faults: dict[str, tuple[Refusal | None, str]]
-) -> tuple[Refusal, ...]:
+def _main_refusals(found: Sequence[Refusal | None]) -> tuple[Refusal, ...]:
     """Of a study without a readable series: what is wrong with its CT images, else that it has none."""
-    found = dict.fromkeys(faults[stack.uid][0] for stack in stacks)
-    said = tuple(refusal for refusal in found if refusal not in (None, Refusal.NOT_CT, Refusal.NO_IMAGES))
-    if said:
-        return tuple(refusal for refusal in said if refusal is not None)
-    return (Refusal.NOT_CT,) if Refusal.NOT_CT in found else (Refusal.NO_IMAGES,)
+    minor = (Refusal.NOT_CT, Refusal.NO_IMAGES)
+    said = tuple(dict.fromkeys(refusal for refusal in found if refusal is not None and refusal not in minor))
+    return said or ((Refusal.NOT_CT,) if Refusal.NOT_CT in found else (Refusal.NO_IMAGES,))
 
 
 def _ranked(
