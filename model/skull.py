@@ -32,6 +32,8 @@ SINUS_MM = (20.0, 10.0)
 """The posterior sagittal sinus: within this of the inner table, and this far to either side."""
 NEAR_BONE_MM = 2.0
 METAL_HU = 2500
+GHOST_AIR_HU, GHOST_AIR_MM = -300, 2
+"""So dark and so deep a layer under the skin is a mixture of head and air."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,20 @@ def measure_skull(head: Head, positions_mm: Floats) -> Skull:
 
 def _inside(bone: Mask, head: Head) -> Mask:
     """The largest area that closed bone encloses, less a rim of one coarse pixel."""
+    inside = np.zeros_like(bone)
+    (box,) = ndimage.find_objects(bone.astype(np.int8)) or [None]
+    if box is None:
+        return inside
     reach = max(1, round(CLOSING_MM / max(head.pixel_mm)))
-    closed = ndimage.binary_closing(np.pad(bone, 2 * reach), iterations=reach)
+    closed = ndimage.binary_closing(np.pad(bone[box], 2 * reach), iterations=reach)
     closed = closed[2 * reach : -2 * reach, 2 * reach : -2 * reach]
-    labels, count = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
-    if not count:
-        return np.zeros_like(bone)
+    labels, _ = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest = int(sizes.argmax())
-    if sizes[largest] * head.pixel_cm2 < RING_AREA_CM2:
-        return np.zeros_like(bone)
-    eroded: Mask = ndimage.binary_erosion(labels == largest)
-    return eroded
+    if sizes[largest] * head.pixel_cm2 >= RING_AREA_CM2:
+        inside[box] = ndimage.binary_erosion(labels == largest)
+    return inside
 
 
 def _gap_mm(head: Head, index: int) -> float:
@@ -165,25 +168,30 @@ def metal_ml(
 
 
 def doubled_fraction(head: Head, skull: Skull) -> float:
-    """How many rays through the vault meet the skull twice, as when the head moved during the slice."""
+    """How many rays through the vault show a second outline of the head, as when it moved during the slice.
+
+    From the middle out: bone twice, or air between the bone and the skin.
+    """
+    doubled = [_doubled_rays(head, int(index)) for index in np.flatnonzero(skull.vault)]
+    return float(np.mean(doubled)) if doubled else 0.0
+
+
+def _doubled_rays(head: Head, index: int) -> float:
     distance = np.arange(RAY_START_MM, 120.0, 1.0)
     angle = np.arange(RAYS) * 2 * np.pi / RAYS
-    twice = total = 0
-    for index in np.flatnonzero(skull.vault):
-        rows, columns = np.nonzero(head.body[index])
-        down = np.rint(rows.mean() + np.outer(np.sin(angle), distance) / head.pixel_mm[0]).astype(np.int64)
-        across = np.rint(columns.mean() + np.outer(np.cos(angle), distance) / head.pixel_mm[1]).astype(
-            np.int64
-        )
-        seen = (down >= 0) & (down < head.bone.shape[1]) & (across >= 0) & (across < head.bone.shape[2])
-        bone = np.zeros(seen.shape, bool)
-        bone[seen] = head.bone[index][down[seen], across[seen]]
-        # Diploe and sutures open gaps of a few mm that are no ghosts.
-        joined = ndimage.binary_closing(np.pad(bone, ((0, 0), (4, 4))), np.ones((1, 7), bool))
-        starts = (np.diff(joined.astype(np.int8), axis=1) == 1).sum(axis=1)
-        twice += int((starts > 1).sum())
-        total += RAYS
-    return twice / total if total else 0.0
+    rows, columns = np.nonzero(head.body[index])
+    down = np.rint(rows.mean() + np.outer(np.sin(angle), distance) / head.pixel_mm[0]).astype(np.int64)
+    across = np.rint(columns.mean() + np.outer(np.cos(angle), distance) / head.pixel_mm[1]).astype(np.int64)
+    seen = (down >= 0) & (down < head.bone.shape[1]) & (across >= 0) & (across < head.bone.shape[2])
+    bone, air = np.zeros(seen.shape, bool), np.zeros(seen.shape, bool)
+    bone[seen] = head.bone[index][down[seen], across[seen]]
+    air[seen] = (head.hu[index] < GHOST_AIR_HU)[down[seen], across[seen]]
+    air[seen] &= head.body[index][down[seen], across[seen]]
+    # Diploe and sutures open gaps of a few mm that are no ghosts.
+    joined = ndimage.binary_closing(np.pad(bone, ((0, 0), (4, 4))), np.ones((1, 7), bool))
+    twice = (np.diff(joined.astype(np.int8), axis=1) == 1).sum(axis=1) > 1
+    outside_bone = np.cumsum(bone[:, ::-1], axis=1)[:, ::-1] == 0
+    return float(np.mean(twice | ((air & outside_bone).sum(axis=1) >= GHOST_AIR_MM)))
 
 
 def noise_hu(hu: NDArray[np.int16], head: Head, skull: Skull) -> float:
