@@ -36,11 +36,11 @@ _WITH = re.compile(
 _NO_AGENT = re.compile(r"^(?:NO(?:NE|NO|T\s.*)?|N/?A|0+|-+|NIL|WITHOUT.*|W/?O.*|PLAIN|NON.*|NO\s.*)$")
 _BONE = re.compile(r"(?<!\w)(?:BONE\w*|OSTEO|OSSEUS|KNOCHEN|HUESO|PETROUS|INNER\s*EAR|IAC|EDGE|SHARP)(?!\w)")
 _BONE_KERNEL = re.compile(
-    r"^(?:BONE\w*|BONEPLUS|EDGE\+?|DETAIL|LUNG|CHST|YB|YC|YD|D|YA|FC8\d|FC3\d|FC5\d|E\d?|"
+    r"^(?:BONE\w*|\w*SHARP\w*|EDGE\+?|DETAIL|LUNG|CHST|YB|YC|YD|D|YA|F[67]\d|FC8\d|FC3\d|FC5\d|E\d?|"
     r"[BHUJ]R?[67]\d\w*|HR[67]\d\w*|QR[67]\d\w*)$"
 )
 _SOFT_KERNEL = re.compile(
-    r"^(?:STAN\w*|STD\+?|SOFT\w*|BRAIN\w*|UB|UA|UC|B|A|C|EB|EC|FC2\d|FC6\d|FC0?\d|FC1\d|[BHJU]R?[234]\d\w*|SMOOTH)$"
+    r"^(?:STAN\w*|STD\+?|\w*SOFT\w*|F[1-4]\d|BRAIN\w*|UB|UA|UC|B|A|C|EB|EC|FC2\d|FC6\d|FC0?\d|FC1\d|[BHJU]R?[234]\d\w*|SMOOTH)$"
 )
 _SCREEN_TYPES = frozenset(
     {"SCREEN SAVE", "SCREENSHOT", "CAPTURE", "DOSE", "DOSE_INFO", "PROT", "CSA REPORT", "3D"}

@@ -32,8 +32,11 @@ SINUS_MM = (20.0, 10.0)
 """The posterior sagittal sinus: within this of the inner table, and this far to either side."""
 NEAR_BONE_MM = 2.0
 METAL_HU = 2500
-GHOST_AIR_HU, GHOST_AIR_MM = -300, 2
-"""So dark and so deep a layer under the skin is a mixture of head and air."""
+METAL_DEPTH_MM = 110.0
+"""Below the top; teeth and their fillings lie lower."""
+EDGE_HU = (-800, -300)
+"""Neither head nor air."""
+EDGE_REACH_MM = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,8 @@ def metal_ml(
     inside = whole = 0.0
     voxel_ml = spacing_mm[1] * spacing_mm[2] / 1000
     reach = max(1, round(10.0 / max(head.pixel_mm)))
-    for index in np.flatnonzero(skull.vault):
+    shown = (skull.vault | skull.ring) & (skull.depth_mm <= METAL_DEPTH_MM)
+    for index in np.flatnonzero(shown):
         metal = hu[index] > METAL_HU
         if not metal.any():
             continue
@@ -167,31 +171,25 @@ def metal_ml(
     return whole, inside
 
 
-def doubled_fraction(head: Head, skull: Skull) -> float:
-    """How many rays through the vault show a second outline of the head, as when it moved during the slice.
+def edge_mm(head: Head, skull: Skull) -> float:
+    """How wide the outline of the head is smeared: the median slice of the vault.
 
-    From the middle out: bone twice, or air between the bone and the skin.
+    A head that moved during the slice leaves a second outline, and between the two a mixture of head and air.
+    Hair and foam look alike, so this is a hint and no proof.
     """
-    doubled = [_doubled_rays(head, int(index)) for index in np.flatnonzero(skull.vault)]
-    return float(np.mean(doubled)) if doubled else 0.0
+    widths = [_edge_of(head, int(index)) for index in np.flatnonzero(skull.vault)]
+    return float(np.median(widths)) if widths else 0.0
 
 
-def _doubled_rays(head: Head, index: int) -> float:
-    distance = np.arange(RAY_START_MM, 120.0, 1.0)
-    angle = np.arange(RAYS) * 2 * np.pi / RAYS
-    rows, columns = np.nonzero(head.body[index])
-    down = np.rint(rows.mean() + np.outer(np.sin(angle), distance) / head.pixel_mm[0]).astype(np.int64)
-    across = np.rint(columns.mean() + np.outer(np.cos(angle), distance) / head.pixel_mm[1]).astype(np.int64)
-    seen = (down >= 0) & (down < head.bone.shape[1]) & (across >= 0) & (across < head.bone.shape[2])
-    bone, air = np.zeros(seen.shape, bool), np.zeros(seen.shape, bool)
-    bone[seen] = head.bone[index][down[seen], across[seen]]
-    air[seen] = (head.hu[index] < GHOST_AIR_HU)[down[seen], across[seen]]
-    air[seen] &= head.body[index][down[seen], across[seen]]
-    # Diploe and sutures open gaps of a few mm that are no ghosts.
-    joined = ndimage.binary_closing(np.pad(bone, ((0, 0), (4, 4))), np.ones((1, 7), bool))
-    twice = (np.diff(joined.astype(np.int8), axis=1) == 1).sum(axis=1) > 1
-    outside_bone = np.cumsum(bone[:, ::-1], axis=1)[:, ::-1] == 0
-    return float(np.mean(twice | ((air & outside_bone).sum(axis=1) >= GHOST_AIR_MM)))
+def _edge_of(head: Head, index: int) -> float:
+    """Area of the mixture near the outline, over the length of the outline."""
+    reach = max(1, round(EDGE_REACH_MM / max(head.pixel_mm)))
+    body = np.pad(head.body[index], reach)
+    near = ndimage.binary_dilation(body, iterations=reach) & ~ndimage.binary_erosion(body, iterations=reach)
+    hu = np.pad(head.hu[index], reach, constant_values=-1024)
+    mixed = (hu > EDGE_HU[0]) & (hu < EDGE_HU[1]) & near
+    outline = 2 * np.sqrt(np.pi * np.count_nonzero(body) * head.pixel_cm2 * 100)
+    return float(np.count_nonzero(mixed) * head.pixel_cm2 * 100 / outline)
 
 
 def noise_hu(hu: NDArray[np.int16], head: Head, skull: Skull) -> float:

@@ -50,8 +50,8 @@ def metal(radius_mm: float) -> Tissue:
 
 
 def moved(x: Array, y: Array, z: Array) -> Array:
-    """Half the turn of the gantry here, half of it 16 mm further."""
-    return (head_hu(x, y, z) + head_hu(x - 16, y, z)) / 2
+    """Half the turn of the gantry here, half of it 12 mm further."""
+    return (head_hu(x, y, z) + head_hu(x - 12, y, z)) / 2
 
 
 class TestCheckPixels:
@@ -97,7 +97,7 @@ class TestCheckPixels:
         report = judge(metal(4), side=256)
         assert (report.refusals, [note.code for note in report.notes]) == ([], ["metal"])
 
-    def test_a_doubled_skull_is_motion(self) -> None:
+    def test_a_second_outline_is_motion(self) -> None:
         report = judge(moved, side=256)
         assert "motion" in {note.code for note in report.notes}
         assert report.refusals == []

@@ -109,6 +109,13 @@ class TestLoadHeadCt:
         volume = load_head_ct([*paths, *write_scan(tmp_path, Scan(slices=26))])
         assert volume.series_instance_uid == uid(1)
 
+    def test_of_two_kernels_of_unknown_name_the_quiet_one_is_read(self, tmp_path: Path) -> None:
+        sharp = Scan(series=2, noise=30.0, tags={"ConvolutionKernel": "X1", "AcquisitionTime": "110000"})
+        soft = Scan(tags={"ConvolutionKernel": "X2"})
+        volume = load_head_ct([*write_scan(tmp_path, sharp), *write_scan(tmp_path, soft)])
+        assert volume.series_instance_uid == uid(1)
+        assert load_head_ct(write_scan(tmp_path / "alone", sharp)).series_instance_uid == uid(2)
+
     def test_a_bone_series_is_read_for_want_of_better(self, tmp_path: Path) -> None:
         volume = load_head_ct(write_scan(tmp_path, Scan(tags={"ConvolutionKernel": "H70h"})))
         assert "bone_kernel" in codes(volume.notes)
