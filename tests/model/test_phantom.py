@@ -101,7 +101,6 @@ class TestLesions:
             (Lesion("ivh", 1.2), 15),
             (Lesion("sah", 1.5, site="basal"), 8),
             (Lesion("sdh", 1.3, site="acute"), 12),
-            (Lesion("sdh", 1.3, site="chronic"), -5),
             (Lesion("edh", 1.0), 15),
             (Lesion("infarct", 1.0, site="mca"), -2),
             (Lesion("infarct", 1.0, site="pca"), -1.5),
@@ -118,6 +117,13 @@ class TestLesions:
         gain = float((phantom.hu[mask].astype(float) - without.hu[mask]).mean())
         assert mask.sum() >= 3
         assert gain / brighter > 1
+
+    def test_subdural_darkens_with_age(self, simulate: Simulate) -> None:
+        medians = []
+        for site in ("chronic", "isodense", "acute"):
+            phantom = simulate(8, lesions=(Lesion("sdh", 1.5, "left", site),))
+            medians.append(float(np.median(phantom.hu[phantom.masks[StrokeType.SDH]])))
+        assert medians[0] + 5 < medians[1] < medians[2] - 10
 
     @pytest.mark.parametrize("kind", sorted(KINDS))
     def test_label_agrees_with_mask(self, simulate: Simulate, kind: str) -> None:
