@@ -65,7 +65,5 @@ def _rows(
             "first_received_at": received,
             "last_received_at": received,
         }
-        yield (
-            study,
-            [{"study_id": n, "stroke_type": each, "hcode": hcode, "place": place} for each in flagged],
-        )
+        flag = {"study_id": n, "hcode": hcode, "state": state, "place": place}
+        yield study, [flag | {"stroke_type": each} for each in flagged]

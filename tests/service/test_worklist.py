@@ -86,6 +86,7 @@ class TestFilters:
             ({"finding": SDH, "hcode": LOEI}, "3"),
             ({"finding": StrokeType.EDH}, ""),
             ({"finding": SAH, "state": StudyState.READY}, ""),
+            ({"finding": SAH, "state": StudyState.FLAGGED, "hcode": LOEI}, "3"),
             ({"since": RECEIVED + timedelta(hours=4)}, "14567"),
             ({"since": RECEIVED + timedelta(hours=4), "finding": SAH}, "16"),
             ({"since": RECEIVED + timedelta(days=1)}, ""),
@@ -174,9 +175,10 @@ def test_every_way_of_asking_reads_an_index_in_order(
             for after in (None, (5 << 40, 7)):
                 worklist(session, viewer, after=after, **way)
         session.rollback()
-    assert plans
+    assert any(step.startswith("SEARCH") for step in plans)
     for step in plans:
-        assert step.startswith("SEARCH"), step
+        # SQLite calls it a scan, too, to hand on the rows of a subquery that has read an index.
+        assert not step.startswith("SCAN") or step.startswith("SCAN anon_"), step
         assert "TEMP B-TREE" not in step
 
 
