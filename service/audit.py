@@ -8,6 +8,7 @@ forge both, so the head's hash is also logged outside it (`verify_chain` returns
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,13 +84,13 @@ def verify_chain(session: Session) -> ChainState:
     """Check every entry against the one before, and the last against the head."""
     head = session.scalars(select(AuditHead)).one()
     previous, count = FIRST, 0
-    for entry in session.scalars(
-        select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=1000)
-    ):
-        count += 1
-        if (entry.id, entry.previous, entry.digest) != (count, previous, _seal(entry)):
-            return ChainState(entries=head.entries, head=head.digest, broken_at=count)
-        previous = entry.digest
+    query = select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=1000)
+    with closing(session.scalars(query)) as entries:
+        for entry in entries:
+            count += 1
+            if (entry.id, entry.previous, entry.digest) != (count, previous, _seal(entry)):
+                return ChainState(entries=head.entries, head=head.digest, broken_at=count)
+            previous = entry.digest
     whole = (count, previous) == (head.entries, head.digest)
     return ChainState(entries=head.entries, head=head.digest, broken_at=None if whole else count + 1)
 

@@ -2,37 +2,53 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import ForeignKey, Index, String, delete, select
+from sqlalchemy import ForeignKey, Index, String, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import StrokeType
 from service.db import Base, Id, words
+from service.states import StudyState
 
 
 class StudyFlag(Base):
-    """One flagged stroke type; hospital and place repeat the study's, for one index to answer the filter."""
+    """One flagged stroke type; hospital, state and place repeat the study's, for one index to answer."""
 
     __tablename__ = "study_flags"
     __table_args__ = (
         Index("ix_study_flags_place", "stroke_type", "place", "study_id"),
         Index("ix_study_flags_hcode_place", "stroke_type", "hcode", "place", "study_id"),
+        Index("ix_study_flags_state_place", "stroke_type", "state", "place", "study_id"),
+        Index("ix_study_flags_hcode_state_place", "stroke_type", "hcode", "state", "place", "study_id"),
     )
 
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), primary_key=True)
     stroke_type: Mapped[StrokeType] = mapped_column(words(StrokeType), primary_key=True)
     hcode: Mapped[str | None] = mapped_column(String(5))
+    state: Mapped[StudyState] = mapped_column(words(StudyState))
     place: Mapped[int] = mapped_column(Id)
 
 
 def replace_flags(
-    session: Session, study_id: int, flagged: Iterable[StrokeType], *, hcode: str | None, place: int
+    session: Session,
+    study_id: int,
+    flagged: Iterable[StrokeType],
+    *,
+    hcode: str | None,
+    state: StudyState,
+    place: int,
 ) -> None:
     """Make `flagged` the stroke types that stand flagged on the study."""
     session.execute(delete(StudyFlag).where(StudyFlag.study_id == study_id))
     session.add_all(
-        StudyFlag(study_id=study_id, stroke_type=each, hcode=hcode, place=place) for each in set(flagged)
+        StudyFlag(study_id=study_id, stroke_type=each, hcode=hcode, state=state, place=place)
+        for each in set(flagged)
     )
     session.flush()
+
+
+def follow_study(session: Session, study_id: int, *, hcode: str | None, state: StudyState) -> None:
+    """Let the flags that stand repeat the study's hospital and state as they are now."""
+    session.execute(update(StudyFlag).where(StudyFlag.study_id == study_id).values(hcode=hcode, state=state))
 
 
 def flags_of(session: Session, study_ids: Collection[int]) -> dict[int, list[StrokeType]]:

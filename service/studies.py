@@ -13,7 +13,7 @@ from service.accounts import Viewer, visible_to
 from service.arrivals import clean, study_columns
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import NotFound
-from service.flags import replace_flags
+from service.flags import follow_study, replace_flags
 from service.hospitals import Hospital
 from service.series import replace_series
 from service.states import OUTCOMES, RESULTS, Lane, Priority, StudyState, check_transition, place_of
@@ -135,6 +135,7 @@ def register_study(
 
     A new set of files is a new revision: the study is ready once more and the earlier result is superseded.
     It keeps its place and its flags until the new result is there, so a flag does not vanish meanwhile.
+    One study a scope: on PostgreSQL two scopes that hold several rows could wait for each other.
 
     Args:
         session: A writing session.
@@ -166,6 +167,7 @@ def reopen(session: Session, study: Study, *, actor: str = HUB) -> None:
     study.revision += 1
     study.ready_at, study.result_at = now(), None
     study.reasons, study.notes, study.failed_step, study.error = [], [], None, None
+    follow_study(session, study.id, hcode=study.hcode, state=study.state)
     audit.record(session, actor, "study.reopen", study_id=study.id, detail={"revision": study.revision})
 
 
@@ -177,6 +179,7 @@ def begin_analysis(session: Session, study: Study) -> None:
     """
     if study.state is not StudyState.ANALYSING:
         _move(study, StudyState.ANALYSING)
+        follow_study(session, study.id, hcode=study.hcode, state=study.state)
     session.flush()
 
 
@@ -223,7 +226,7 @@ def set_flags(session: Session, study: Study, flagged: Iterable[StrokeType]) -> 
     """Replace the stroke types that stand flagged, and put the study where it now belongs in the worklist."""
     study.place = _place(study)
     session.flush()
-    replace_flags(session, study.id, flagged, hcode=study.hcode, place=study.place)
+    replace_flags(session, study.id, flagged, hcode=study.hcode, state=study.state, place=study.place)
 
 
 def _new_study(session: Session, uid: str, hcode: str | None, first_received_at: datetime) -> Study:

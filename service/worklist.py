@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import Select, func, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -53,35 +53,41 @@ def worklist(
     if not viewer.sees_region and hcode not in (None, viewer.hcode):
         return WorklistPage((), None)
     limit = max(1, min(limit, LONGEST_PAGE))
-    query = _query(viewer, hcode=hcode, state=state, finding=finding)
-    columns = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
-    found: list[Study] = []
-    for low, high in _ranges(state, since, after):
-        page = query.where(columns[0].between(low, high))
-        if after is not None:
-            page = page.where(tuple_(*columns) > tuple_(*after))
-        found += session.scalars(page.order_by(*columns).limit(limit + 1 - len(found)))
-        if len(found) > limit:
-            break
-    more = len(found) > limit
-    last = found[limit - 1] if more else None
-    return WorklistPage(found[:limit], (last.place, last.id) if last else None)
-
-
-def _query(
-    viewer: Viewer, *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
-) -> Select[Study]:
     table = Study if finding is None else StudyFlag
-    wanted: list[ColumnElement[bool]] = [visible_to(viewer, table.hcode)]
-    query = select(Study)
-    if finding is not None:
-        query = query.join(StudyFlag, StudyFlag.study_id == Study.id)
-        wanted.append(StudyFlag.stroke_type == finding)
+    wanted = [visible_to(viewer, table.hcode)]
     if hcode is not None:
         wanted.append(table.hcode == hcode)
     if state is not None:
-        wanted.append(Study.state == state)
-    return query.where(*wanted)
+        wanted.append(table.state == state)
+    if finding is not None:
+        wanted.append(StudyFlag.stroke_type == finding)
+    place, number = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
+    if after is not None:
+        wanted.append(tuple_(place, number) > tuple_(*after))
+    parts = [
+        select(place, number).where(*wanted, place.between(*each)).order_by(place, number).limit(limit + 1)
+        for each in _ranges(state, since, after)
+    ]
+    return _page(session, sorted(_cursors(session, parts)), limit)
+
+
+def _cursors(session: Session, parts: Sequence[Select[int, int]]) -> Iterator[Cursor]:
+    # Each part reads one stretch of an index and stops; sorting across parts would read every match.
+    if not parts:
+        return
+    query = parts[0] if len(parts) == 1 else union_all(*(select(part.subquery()) for part in parts))
+    yield from session.execute(query)
+
+
+def _page(session: Session, cursors: Sequence[Cursor], limit: int) -> WorklistPage:
+    if not cursors:
+        return WorklistPage((), None)
+    shown = cursors[:limit]
+    found = {
+        study.id: study
+        for study in session.scalars(select(Study).where(Study.id.in_([number for _, number in shown])))
+    }
+    return WorklistPage([found[number] for _, number in shown], shown[-1] if len(cursors) > limit else None)
 
 
 def _ranges(

@@ -53,13 +53,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def database_url(template: str, tmp_path: Path) -> Iterator[str]:
     """The address of this test's own database."""
+    (tmp_path / "data").mkdir()
     if SERVER:
         name = f"hub_test_{uuid.uuid4().hex[:12]}"
         _on_server("CREATE DATABASE {} TEMPLATE {}", name, template)
         yield _address(name)
         _on_server("DROP DATABASE {} WITH (FORCE)", name)
     else:
-        (tmp_path / "data").mkdir(exist_ok=True)
         shutil.copy(template, tmp_path / "data" / "hub.sqlite")
         yield f"sqlite:///{tmp_path / 'data' / 'hub.sqlite'}"
 

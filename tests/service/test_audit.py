@@ -1,5 +1,7 @@
 """The audit chain: every row follows from the one before, and nothing can be changed unseen."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -37,6 +39,18 @@ def test_an_untouched_chain_holds(three: Engine) -> None:
         state = verify_chain(session)
     assert (state.entries, state.broken_at) == (3, None)
     assert state.head != FIRST
+
+
+def test_many_writers_at_once_make_one_chain(engine: Engine) -> None:
+    def write(n: int) -> None:
+        with session_scope(engine) as session:
+            record(session, f"writer-{n}", "study.read", study_id=n)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    with session_scope(engine, write=False) as session:
+        state = verify_chain(session)
+    assert (state.entries, state.broken_at) == (40, None)
 
 
 def test_an_empty_chain_holds(session: Session) -> None:

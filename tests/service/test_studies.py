@@ -22,7 +22,7 @@ from service.accounts import OPERATOR, Role, Viewer
 from service.audit import verify_chain
 from service.errors import IllegalTransition, NotFound
 from service.findings import record_prediction
-from service.flags import flags_of
+from service.flags import StudyFlag, flags_of
 from service.series import series_of, storage_keys
 from service.states import OUTCOMES, RESULTS, TRANSITIONS, Lane, Priority, StudyState
 from service.studies import (
@@ -103,6 +103,9 @@ class TestRegisterStudy:
         registered(session, instances=[instance(n) for n in range(5)])
         assert (study.state, study.place) == (StudyState.READY, place)
         assert flags_of(session, [study.id]) == {study.id: [StrokeType.SAH]}
+        assert session.scalar(select(StudyFlag.state)) is StudyState.READY
+        begin_analysis(session, study)
+        assert session.scalar(select(StudyFlag.state)) is StudyState.ANALYSING
 
     def test_a_series_that_is_gone_is_dropped(self, session: Session) -> None:
         registered(session, instances=[instance(1), instance(1, series="2")])

@@ -1,6 +1,8 @@
 """The worklist: the right order, every study once, and an index for every way of asking."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import product
 from typing import Any
@@ -11,10 +13,14 @@ from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
 from service.accounts import OPERATOR, Role, Viewer
-from service.findings import Verdict, review_finding
+from service.db import make_engine, session_scope
+from service.findings import Verdict, analysis_of, findings_of, review_finding, reviews_of
+from service.flags import flags_of
+from service.series import series_of
 from service.states import StudyState
-from service.studies import supersede
+from service.studies import find_study, supersede
 from service.worklist import WorklistPage, count_by_state, worklist
+from tests.service.crowd import crowd
 from tests.service.factories import LOEI, RECEIVED, UDON, analysed, registered
 
 SAH, SDH = StrokeType.SAH, StrokeType.SDH
@@ -80,6 +86,7 @@ class TestFilters:
             ({"finding": SDH, "hcode": LOEI}, "3"),
             ({"finding": StrokeType.EDH}, ""),
             ({"finding": SAH, "state": StudyState.READY}, ""),
+            ({"finding": SAH, "state": StudyState.FLAGGED, "hcode": LOEI}, "3"),
             ({"since": RECEIVED + timedelta(hours=4)}, "14567"),
             ({"since": RECEIVED + timedelta(hours=4), "finding": SAH}, "16"),
             ({"since": RECEIVED + timedelta(days=1)}, ""),
@@ -113,11 +120,9 @@ def test_every_state_is_counted(ten: Session) -> None:
     assert (set(counts), counts["failed"]) == ({state.value for state in StudyState}, 0)
 
 
-@pytest.fixture
-def plans(engine: Engine) -> Iterator[list[str]]:
-    """The plan of each SELECT on the worklist that SQLite is asked for."""
-    if engine.dialect.name != "sqlite":
-        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
+@contextmanager
+def explained(engine: Engine) -> Iterator[list[str]]:
+    """The plan of each SELECT that SQLite is asked for meanwhile."""
     found: list[str] = []
     asking = False
 
@@ -144,34 +149,49 @@ WAYS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def crowded(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """Three thousand studies, with the statistics that SQLite keeps when it is asked to."""
+    if not template.endswith(".sqlite"):
+        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
+    path = tmp_path_factory.mktemp("crowd") / "hub.sqlite"
+    shutil.copy(template, path)
+    engine = make_engine(f"sqlite:///{path}")
+    crowd(engine, 3000)
+    yield engine
+    engine.dispose()
+
+
 @pytest.mark.parametrize("analyzed", [False, True])
 @pytest.mark.parametrize("viewer", VIEWERS, ids=["region", "hospital"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(k for k, v in way.items() if v) or "all")
 def test_every_way_of_asking_reads_an_index_in_order(
-    ten: Session, plans: list[str], viewer: Viewer, way: dict[str, Any], analyzed: bool
+    crowded: Engine, viewer: Viewer, way: dict[str, Any], analyzed: bool
 ) -> None:
-    if analyzed:
-        ten.execute(text("ANALYZE"))
-    for after in (None, (5 << 40, 7)):
-        worklist(ten, viewer, after=after, **way)
-    assert plans
+    with session_scope(crowded) as session:
+        if analyzed:
+            session.execute(text("ANALYZE"))
+        with explained(crowded) as plans:
+            for after in (None, (5 << 40, 7)):
+                worklist(session, viewer, after=after, **way)
+        session.rollback()
+    assert any(step.startswith("SEARCH") for step in plans)
     for step in plans:
-        assert step.startswith("SEARCH"), step
+        # SQLite calls it a scan, too, to hand on the rows of a subquery that has read an index.
+        assert not step.startswith("SCAN") or step.startswith("SCAN anon_"), step
         assert "TEMP B-TREE" not in step
 
 
-def test_a_study_and_its_parts_are_found_by_index(ten: Session, plans: list[str]) -> None:
-    from service.findings import analysis_of, findings_of, reviews_of
-    from service.flags import flags_of
-    from service.series import series_of
-    from service.studies import find_study
-
-    study = find_study(ten, "6", OPERATOR)
-    analysis = analysis_of(ten, study)
-    assert analysis is not None
-    findings_of(ten, analysis)
-    reviews_of(ten, analysis)
-    series_of(ten, study.id)
-    flags_of(ten, [study.id])
+def test_a_study_and_its_parts_are_found_by_index(ten: Session, engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
+    with explained(engine) as plans:
+        study = find_study(ten, "6", OPERATOR)
+        analysis = analysis_of(ten, study)
+        assert analysis is not None
+        findings_of(ten, analysis)
+        reviews_of(ten, analysis)
+        series_of(ten, study.id)
+        flags_of(ten, [study.id])
     assert len(plans) >= 6
     assert [step for step in plans if step.startswith("SCAN")] == []

@@ -171,12 +171,21 @@ def upgrade() -> None:
         sa.Column("study_id", ID, nullable=False),
         sa.Column("stroke_type", WORD, nullable=False),
         sa.Column("hcode", sa.String(length=5), nullable=True),
+        sa.Column("state", WORD, nullable=False),
         sa.Column("place", ID, nullable=False),
         sa.ForeignKeyConstraint(["study_id"], ["studies.id"], name="fk_study_flags_study_id"),
         sa.PrimaryKeyConstraint("study_id", "stroke_type", name="pk_study_flags"),
     )
     op.create_index(
         "ix_study_flags_hcode_place", "study_flags", ["stroke_type", "hcode", "place", "study_id"]
+    )
+    op.create_index(
+        "ix_study_flags_hcode_state_place",
+        "study_flags",
+        ["stroke_type", "hcode", "state", "place", "study_id"],
+    )
+    op.create_index(
+        "ix_study_flags_state_place", "study_flags", ["stroke_type", "state", "place", "study_id"]
     )
     op.create_index("ix_study_flags_place", "study_flags", ["stroke_type", "place", "study_id"])
 

@@ -1,0 +1,156 @@
+"""The whole router: no route without a token, no study of another hospital, no error that is no problem."""
+
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Engine, select
+
+from service.accounts import Role, Token
+from service.audit import AuditEntry, verify_chain
+from service.db import session_scope
+from tests.service.api.conftest import SignIn
+from tests.service.factories import HN, LOEI, NAME, UDON, analysed
+
+OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/studies/{uid}/review": {"verdict": "agree"},
+    "/api/v1/accounts": {"username": "new", "role": "admin"},
+    "/api/v1/accounts/{username}/tokens": {},
+}
+
+
+def all_routes(app: FastAPI) -> list[tuple[str, str]]:
+    paths = app.openapi()["paths"]
+    return [(verb.upper(), path) for path, verbs in paths.items() for verb in verbs]
+
+
+def fill(path: str) -> str:
+    return path.format(uid="1.2.3", n=1, username="someone", token_id=1)
+
+
+def test_every_route_but_the_open_ones_asks_for_a_token(app: FastAPI, anonymous: Any) -> None:
+    asked = []
+    for method, path in all_routes(app):
+        answer = anonymous.request(method, fill(path), json=BODIES.get(path))
+        if path in OPEN:
+            assert answer.status_code in (200, 503), path
+            continue
+        assert answer.status_code == 401, path
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+        asked.append(path)
+    assert len(asked) >= 14
+
+
+@pytest.mark.parametrize("header", ["Bearer hub_unknown", "Bearer ", "Basic YTpi", "hub_x"])
+def test_a_token_that_is_none_opens_nothing(anonymous: Any, header: str) -> None:
+    answer = anonymous.get("/api/v1/studies", headers={"Authorization": header})
+    assert answer.status_code == 401
+
+
+def test_another_hospitals_study_is_not_found_by_any_route(
+    app: FastAPI, engine: Engine, signed_in: SignIn
+) -> None:
+    app.state.enqueue = lambda *_: None
+    with session_scope(engine) as session:
+        analysed(session)
+    asked = []
+    for role in (Role.RADIOLOGIST, Role.SPECIALIST):
+        client = signed_in(role, LOEI)
+        for method, path in all_routes(app):
+            if "{uid}" not in path:
+                continue
+            theirs = client.request(method, fill(path), json=BODIES.get(path))
+            nothing = client.request(method, fill(path).replace("1.2.3", "9.9.9"), json=BODIES.get(path))
+            if theirs.status_code == 403:
+                continue
+            assert (theirs.status_code, nothing.status_code) == (404, 404), path
+            assert theirs.json()["detail"].replace("1.2.3", "9.9.9") == nothing.json()["detail"]
+            asked.append(path)
+    assert len(set(asked)) == 5
+
+
+def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -> None:
+    client = signed_in(Role.VENDOR)
+    refused = {
+        path: client.request(method, fill(path), json=BODIES.get(path)).status_code
+        for method, path in all_routes(app)
+        if path not in OPEN
+    }
+    assert refused.pop("/api/v1/me") == 200
+    assert refused.pop("/api/v1/receipts") == refused.pop("/api/v1/receipts.csv") == 200
+    assert set(refused.values()) == {403}
+
+
+def test_the_use_of_a_token_is_noted(engine: Engine, signed_in: SignIn) -> None:
+    signed_in().get("/api/v1/me")
+    with session_scope(engine, write=False) as session:
+        assert session.scalars(select(Token)).one().last_used_at is not None
+
+
+def test_every_read_of_a_patient_is_audited_and_names_none(
+    app: FastAPI, engine: Engine, signed_in: SignIn
+) -> None:
+    app.state.enqueue = lambda *_: None
+    with session_scope(engine) as session:
+        study = analysed(session)
+    client = signed_in(Role.ADMIN)
+    for path in ("", "/1.2.3", "/1.2.3/result"):
+        assert client.get(f"/api/v1/studies{path}").status_code == 200
+    assert client.post("/api/v1/studies/1.2.3/review", json={"verdict": "agree"}).status_code == 201
+    assert client.post("/api/v1/studies/1.2.3/reprocess").status_code == 202
+    with session_scope(engine, write=False) as session:
+        rows = [
+            (each.action, each.study_id, each.detail)
+            for each in session.scalars(
+                select(AuditEntry).where(AuditEntry.actor == f"admin-{UDON}").order_by(AuditEntry.id)
+            )
+        ]
+        assert verify_chain(session).broken_at is None
+    assert [action for action, *_ in rows] == [
+        "study.list",
+        "study.read",
+        "result.read",
+        "study.agree",
+        "study.reopen",
+    ]
+    assert rows[0][2] == {"studies": [study.id]}
+    assert not any(word in str(rows) for word in (*NAME.split("^"), HN))
+
+
+def test_a_failure_is_a_problem_without_its_cause(
+    app: FastAPI, signed_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(NAME)
+
+    client = signed_in()
+    monkeypatch.setattr("service.api.studies.worklist", fail)
+    answer = client.get("/api/v1/studies")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert NAME not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/nowhere", 404), ("PUT", "/healthz", 405), ("GET", "/api/v1/studies?limit=0", 422)],
+)
+def test_every_error_is_a_problem(signed_in: SignIn, method: str, path: str, status: int) -> None:
+    answer = signed_in().request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["status"] == status
+    assert set(answer.json()) >= {"type", "title", "detail", "instance"}
+
+
+def test_a_bad_value_is_named_but_not_repeated(signed_in: SignIn) -> None:
+    answer = signed_in().get("/api/v1/studies", params={"hospital": HN})
+    assert answer.json()["errors"][0]["at"] == "query.hospital"
+    assert HN not in answer.text
+
+
+def test_no_cache_keeps_an_answer(anonymous: Any) -> None:
+    for path in ("/healthz", "/api/v1/studies", "/docs"):
+        answer = anonymous.get(path)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
