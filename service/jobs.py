@@ -217,7 +217,7 @@ class JobClient:
         latest = self._latest(key)
         if found is None or latest is None:
             return False
-        job, ticket = found[0], Ticket(**found[1])
+        job, ticket = found[0], read_ticket(found[1])
         number = ticket_of(latest).number + 1
         failures.forget_failure(self.engine, key)
         self.submit(job, Ticket(**(asdict(ticket) | {"number": number, "attempt": 1})))
@@ -270,7 +270,11 @@ def workflow_id(key: str, number: int) -> str:
 
 def ticket_of(status: WorkflowStatus) -> Ticket:
     """The ticket a job was put in line with."""
-    stored = status.input["args"][0] if status.input else {}
+    return read_ticket(status.input["args"][0] if status.input else {})
+
+
+def read_ticket(stored: Mapping[str, Any]) -> Ticket:
+    """The ticket as the engine stored it."""
     known = {field.name for field in fields(Ticket)}  # a newer release may have written more
     return Ticket(**{name: value for name, value in stored.items() if name in known})
 

@@ -17,7 +17,16 @@ from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowStatus
 from service import failures, heartbeats, job_rows
 from service.failures import Failure
 from service.job_runs import JobRuns
-from service.jobs import APPLICATION, APPLICATION_VERSION, QUEUES, SLOTS, JobClient, Lane, Ticket, ticket_of
+from service.jobs import (
+    APPLICATION,
+    APPLICATION_VERSION,
+    QUEUES,
+    SLOTS,
+    JobClient,
+    Lane,
+    read_ticket,
+    ticket_of,
+)
 from service.steps import Job, Step
 
 log = logging.getLogger(__name__)
@@ -48,7 +57,7 @@ class Worker:
         url: str,
         *,
         slot: str = "worker-1",
-        poll_every: float = 0.25,
+        poll_every: float = 0.4,
         beat_every: float = 2.0,
         dead_after: float = 10.0,
     ) -> None:
@@ -76,7 +85,7 @@ class Worker:
         self._jobs[job] = entry
 
         def run_steps(ticket: dict[str, Any]) -> str:
-            return self._runs.run_steps(entry, Ticket(**ticket))
+            return self._runs.run_steps(entry, read_ticket(ticket))
 
         DBOS.workflow(name=job, max_recovery_attempts=DEATH_LIMIT - 1)(run_steps)
 
