@@ -5,9 +5,11 @@ Only this module and `service.workers` know it. A job is known by its key, which
 what is to be done ("analyse:7:1"): putting the same key in line twice is one job, also after it is done.
 """
 
+import itertools
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowStatus
 
-from service import failures, heartbeats, job_tables
+from service import failures, heartbeats, job_rows, job_tables
 from service.failures import Failure
 from service.heartbeats import WorkerState
 
@@ -100,7 +102,7 @@ class Ticket:
 
     @property
     def workflow_id(self) -> str:
-        return self.key if self.number == 1 else f"{self.key}~{self.number}"
+        return workflow_id(self.key, self.number)
 
     @property
     def queue(self) -> str:
@@ -117,6 +119,7 @@ QUEUES: Final[Mapping[Lane, str]] = {
 # Jobs at once in one worker process. The engine keeps this in the database: one figure for all workers.
 SLOTS: Final[Mapping[str, int]] = {"analysis": 1, "delivery": 4, "training": 1}
 _BATCH_OFFSET: Final = 100
+_LOOK_UP: Final = 8
 
 _STATES: Final[Mapping[str, JobState]] = {
     "ENQUEUED": JobState.WAITING,
@@ -194,21 +197,13 @@ class JobClient:
 
     def depth(self) -> dict[Lane, Depth]:
         """How much waits and runs in each lane."""
-        table = "dbos.workflow_status" if self.engine.dialect.name == "postgresql" else "workflow_status"
-        # Counted in SQL: the engine's own listing loads every row. The states are spelled out so that the
-        # partial index on rows in flight serves it.
-        query = sa.text(
-            f"SELECT queue_name, priority >= {_BATCH_OFFSET} AS batch, status, count(*) FROM {table} "
-            "WHERE status IN ('ENQUEUED', 'PENDING') OR status = 'DELAYED' GROUP BY 1, 2, 3"
-        )
-        counts: dict[tuple[str, bool, str], int] = {}
-        with self.engine.connect() as connection:
-            for queue, batch, status, number in connection.execute(query):
-                counts[queue, bool(batch), status] = number
+        counts: Counter[tuple[str, bool, str]] = Counter()
+        for queue, priority, status, number in job_rows.count_in_flight(self.engine):
+            counts[queue, priority >= _BATCH_OFFSET, status] += number
 
         def depth_of(lane: Lane) -> Depth:
             here = (QUEUES[lane], lane is Lane.BATCH)
-            return Depth(*(counts.get((*here, status), 0) for status in ("ENQUEUED", "DELAYED", "PENDING")))
+            return Depth(*(counts[(*here, status)] for status in ("ENQUEUED", "DELAYED", "PENDING")))
 
         return {lane: depth_of(lane) for lane in Lane}
 
@@ -222,7 +217,7 @@ class JobClient:
         latest = self._latest(key)
         if found is None or latest is None:
             return False
-        job, ticket = found[0], Ticket(**found[1])
+        job, ticket = found[0], read_ticket(found[1])
         number = ticket_of(latest).number + 1
         failures.forget_failure(self.engine, key)
         self.submit(job, Ticket(**(asdict(ticket) | {"number": number, "attempt": 1})))
@@ -236,6 +231,13 @@ class JobClient:
         latest = self._latest(key)
         return latest is not None and latest.workflow_id == ended.workflow_id
 
+    def tickets(self, workflow_ids: Sequence[str]) -> list[WorkflowStatus]:
+        """The engine's account of some tickets."""
+        if not workflow_ids:
+            return []
+        found = self.engine_client.list_workflows(workflow_ids=list(workflow_ids))
+        return [status for status in found if status.input and status.input["args"]]
+
     def workers(self) -> list[WorkerState]:
         """Every worker slot with the seconds since it was last heard."""
         return heartbeats.list_workers(self.engine)
@@ -246,18 +248,35 @@ class JobClient:
         self.engine.dispose()
 
     def _latest(self, key: str) -> WorkflowStatus | None:
-        """The newest ticket of a key."""
-        first = self.engine_client.list_workflows(workflow_ids=[key], load_output=False)
-        later = self.engine_client.list_workflows(workflow_id_prefix=f"{key}~", load_output=False)
-        # An underscore in the key is a wild card to the engine's prefix match.
-        mine = [status for status in later if status.workflow_id.startswith(f"{key}~")]
-        return max([*first, *mine], key=lambda status: ticket_of(status).number, default=None)
+        """The newest ticket of a key.
+
+        Tickets are numbered without gaps, so they are asked for by their ids: the engine's search by
+        prefix reads the whole table on SQLite.
+        """
+        latest: WorkflowStatus | None = None
+        for start in itertools.count(1, _LOOK_UP):
+            ids = [workflow_id(key, number) for number in range(start, start + _LOOK_UP)]
+            found = self.engine_client.list_workflows(workflow_ids=ids, load_output=False)
+            latest = max(found, key=lambda status: ticket_of(status).number, default=latest)
+            if len(found) < _LOOK_UP:
+                break
+        return latest
+
+
+def workflow_id(key: str, number: int) -> str:
+    """The engine's name for the n-th ticket of a key."""
+    return key if number == 1 else f"{key}~{number}"
 
 
 def ticket_of(status: WorkflowStatus) -> Ticket:
     """The ticket a job was put in line with."""
-    stored = status.input["args"][0] if status.input else {}
-    return Ticket(**stored)
+    return read_ticket(status.input["args"][0] if status.input else {})
+
+
+def read_ticket(stored: Mapping[str, Any]) -> Ticket:
+    """The ticket as the engine stored it."""
+    known = {field.name for field in fields(Ticket)}  # a newer release may have written more
+    return Ticket(**{name: value for name, value in stored.items() if name in known})
 
 
 def prepare_database(url: str) -> sa.Engine:

@@ -8,16 +8,25 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from dbos import DBOS, DBOSPortableJSONSerializer, WorkflowStatus
 
-from service import failures, heartbeats
+from service import failures, heartbeats, job_rows
 from service.failures import Failure
 from service.job_runs import JobRuns
-from service.jobs import APPLICATION, APPLICATION_VERSION, QUEUES, SLOTS, JobClient, Lane, Ticket, ticket_of
+from service.jobs import (
+    APPLICATION,
+    APPLICATION_VERSION,
+    QUEUES,
+    SLOTS,
+    JobClient,
+    Lane,
+    read_ticket,
+    ticket_of,
+)
 from service.steps import Job, Step
 
 log = logging.getLogger(__name__)
@@ -25,6 +34,10 @@ log = logging.getLogger(__name__)
 # A job whose process died this often is not run again. The engine gives up at the death after it (it
 # counts recoveries, not deaths).
 DEATH_LIMIT: Final = 4
+# Seconds; a job may wait and be tried for days before the engine gives it up.
+LOOK_BACK: Final = 30 * 86_400
+# Looks for work cost processor time even when there is none; only analysis is in a hurry.
+PACE: Final = {"analysis": 1, "delivery": 2, "training": 8}
 DIED: Final = f"the worker process died {DEATH_LIMIT} times in this job"
 
 
@@ -34,7 +47,7 @@ class Worker:
     Args:
         url: jobs database, the same as for `JobClient`.
         slot: name of the slot, fixed over restarts: the restarted process finishes what it left.
-        poll_every: seconds between two looks for work.
+        poll_every: seconds between two looks for analysis work; other lanes are looked at less often.
         beat_every: seconds between two heartbeats.
         dead_after: seconds of silence after which another worker takes a slot's jobs over.
     """
@@ -44,7 +57,7 @@ class Worker:
         url: str,
         *,
         slot: str = "worker-1",
-        poll_every: float = 0.25,
+        poll_every: float = 0.4,
         beat_every: float = 2.0,
         dead_after: float = 10.0,
     ) -> None:
@@ -72,7 +85,7 @@ class Worker:
         self._jobs[job] = entry
 
         def run_steps(ticket: dict[str, Any]) -> str:
-            return self._runs.run_steps(entry, Ticket(**ticket))
+            return self._runs.run_steps(entry, read_ticket(ticket))
 
         DBOS.workflow(name=job, max_recovery_attempts=DEATH_LIMIT - 1)(run_steps)
 
@@ -98,8 +111,9 @@ class Worker:
             Whether all of it ended. What did not is run again by the next process on this slot, or by
             another worker once this slot is silent.
         """
-        self._stop.set()
+        # The heart beats on meanwhile, or another worker would take over what is just being finished.
         DBOS.destroy(workflow_completion_timeout_sec=int(grace) if self._runs.running else 0)
+        self._stop.set()
         for thread in self._threads:
             thread.join(timeout=5)
         idle = not self._runs.running
@@ -133,14 +147,13 @@ class Worker:
         engine_log.handlers.clear()  # its console handler; records go to the hub's own instead
         engine_log.propagate = True
         DBOS.listen_queues(sorted(queues))
-        DBOS.launch()
-        for queue in sorted(queues):
-            DBOS.register_queue(
+        for queue in sorted(queues):  # before the launch, which would look for new queues a second later
+            self.client.engine_client.register_queue(
                 queue,
                 worker_concurrency=SLOTS[queue],
-                polling_interval_sec=self._poll_every,
-                on_conflict="always_update",
+                polling_interval_sec=self._poll_every * PACE[queue],
             )
+        DBOS.launch()
 
     def _every_beat(self, loop: Callable[[], None]) -> None:
         while not self._stop.wait(self._beat_every):
@@ -172,7 +185,7 @@ class Worker:
         """Jobs taken by a slot that is not heard any more, or by this one without being at them."""
         heard = heartbeats.list_workers(self.client.engine)
         alive = {state.slot for state in heard if state.seconds_silent < self._dead_after}
-        running = self.client.engine_client.list_workflows(status="PENDING", load_output=False)
+        running = self.client.tickets(job_rows.running_ids(self.client.engine))
         mine = self._runs.running
 
         def abandoned(job: WorkflowStatus) -> bool:
@@ -184,11 +197,9 @@ class Worker:
 
     def _unseen_ends(self) -> list[WorkflowStatus]:
         """Jobs that the engine gave up, without a failure written down."""
-        since = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-        given_up = self.client.engine_client.list_workflows(
-            status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], completed_after=since
-        )
-        unseen = [job for job in given_up if job.workflow_id not in self._seen]
+        since = int((time.time() - LOOK_BACK) * 1000)
+        ended = job_rows.given_up_ids(self.client.engine, since_ms=since)
+        unseen = self.client.tickets([workflow_id for workflow_id in ended if workflow_id not in self._seen])
         lost = [job for job in unseen if self.client.failed_silently(job)]
         self._seen.update(job.workflow_id for job in unseen if job not in lost)
         return lost

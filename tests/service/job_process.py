@@ -70,7 +70,8 @@ def main() -> None:
     worker.register("down", [Step(down, attempts=3, first_wait=0.1)], on_failure=tell)
     worker.register("deaf", [Step(wrong)], on_failure=deaf)
     worker.register("overdue", [Step(hang, attempts=1, timeout=0.5)], on_failure=tell)
-    worker.register("steps", [Step(note), Step(hang), Step(note)], on_failure=tell)
+    steps = [Step(note), Step(hang), Step(note)]
+    worker.register("steps", steps[1:] if "NEWER_RELEASE" in os.environ else steps, on_failure=tell)
     worker.register("half", [Step(note), Step(flaky, first_wait=0.1)], on_failure=tell)
     worker.launch([Lane(word) for word in sys.argv[4:]] or list(Lane))
     write(f"ready {slot} {os.getpid()}")

@@ -302,6 +302,34 @@ class TestDeath:
         crew.wait_state("note:1", JobState.DONE)
         assert sum(line.startswith("hang") for line in crew.lines()) == 1
 
+    def test_a_job_whose_steps_changed_in_an_upgrade_fails_aloud(
+        self, crew: Crew, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        older = crew.start()
+        crew.client.enqueue("steps", "steps:1", str(crew.folder / "never"))
+        crew.wait_for("hang")
+        older.kill()
+        older.wait()
+        monkeypatch.setenv("NEWER_RELEASE", "1")
+        crew.start()
+        crew.wait_for("failed steps:1 note the job engine gave up")
+        crew.wait_state("steps:1", JobState.FAILED)
+
+    @BOTH
+    def test_a_job_that_its_live_worker_lost_is_put_in_line_again(self, crew: Crew) -> None:
+        crew.client.enqueue("note", "note:1", "lost", delay=3600)
+        delayed = crew.client.status("note:1")
+        assert delayed is not None
+        assert delayed.state is JobState.DELAYED
+        schema = "dbos." if crew.client.engine.dialect.name == "postgresql" else ""
+        taken = "status = 'PENDING', executor_id = 'worker-2', recovery_attempts = 1"
+        crew.start("worker-1")
+        with crew.client.engine.begin() as connection:
+            connection.execute(sa.text(f"UPDATE {schema}workflow_status SET {taken}"))
+        crew.start("worker-2")
+        crew.wait_state("note:1", JobState.DONE)
+        assert crew.lines() == ["note lost"]
+
     @BOTH
     def test_sigterm_lets_the_running_job_end(self, crew: Crew) -> None:
         gate = crew.folder / "gate"
