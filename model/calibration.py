@@ -60,9 +60,9 @@ def choose_thresholds(
 ) -> tuple[float, float]:
     """The clear and the flag threshold from held-out probabilities.
 
-    Clear lies where `sensitivity` of the positives are above it, flag where `specificity` of the negatives are
-    below it. Where the two groups do not touch, the gap between them is cut in thirds, so that neither threshold
-    leans on the last case of a small set.
+    Clear lies where `sensitivity` of the positives are above it, flag where `specificity` of the negatives
+    are below it. Where the two groups do not touch, the gap between them is cut in thirds, so that neither
+    threshold leans on the last case of a small set.
 
     Raises:
         ValueError: a group is empty.
@@ -72,7 +72,7 @@ def choose_thresholds(
             f"thresholds need both groups, there are {len(positive)} positive, {len(negative)} negative"
         )
     low = float(np.quantile(positive, 1.0 - sensitivity, method="lower"))
-    high = float(np.quantile(negative, specificity, method="higher"))
+    high = float(np.nextafter(np.quantile(negative, specificity, method="higher"), 1.0))
     if low <= high:
         return low, high
     # in the middle of the log odds, not of the probabilities, which crowd at 0 and 1
@@ -126,7 +126,7 @@ def _score(
     if probability >= flag:
         decision, reason = Decision.FLAG, f"{probability:.3f} is at or above the flag threshold {flag:.3f}."
     elif probability >= clear:
-        reason = f"{probability:.3f} lies between the clear threshold {clear:.3f} and the flag threshold {flag:.3f}."
+        reason = f"{probability:.3f} lies between the thresholds clear {clear:.3f} and flag {flag:.3f}."
         decision = Decision.REVIEW
     elif doubts:
         reason = f"{probability:.3f} is below the clear threshold {clear:.3f}, but {'; '.join(doubts)}."

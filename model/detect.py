@@ -46,7 +46,7 @@ class Detector:
 
         Args:
             artefact_path: Folder of the package.
-            engine: `auto` takes the first of OpenVINO, ONNX Runtime and torch that reproduces the golden studies.
+            engine: `auto` takes the first of OpenVINO, ONNX Runtime and torch that passes the golden studies.
             threads: Of the engine; all cores by default.
 
         Raises:
@@ -93,7 +93,7 @@ class Detector:
         return Heat(sigmoid(masks[:, 0]).astype(np.float32), shown)
 
     def _prove(self, wanted: EngineName, threads: int) -> Engine:
-        """Start the first engine that says of the golden studies what the package says; this also warms it up."""
+        """Start the first engine that passes the golden studies, which warms it up, too."""
         kinds = candidates(wanted)
         if not kinds:
             raise BadArtefact(f"no engine to run {self.artefact.name}: {wanted} is not installed")
@@ -121,10 +121,8 @@ class Detector:
         distance, limit = self.artefact.usual.distance(outputs.embedding), self.artefact.usual.limit
         if distance <= limit:
             return doubts, []
-        text = f"The study looks unlike those the model knows: distance {distance:.1f}, usual is up to {limit:.1f}."
-        return [*doubts, f"its distance {distance:.1f} is beyond the usual {limit:.1f}"], [
-            Note("unusual_study", text)
-        ]
+        text = f"its distance {distance:.1f} from the studies the model knows is beyond the usual {limit:.1f}"
+        return [*doubts, text], [Note("unusual_study", f"The study looks unusual: {text}.")]
 
     def _slice_score(self, volume: Volume, shown: ModelInput, outputs: Outputs, index: int) -> SliceScore:
         source = shown.source[index]

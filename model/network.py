@@ -25,7 +25,7 @@ WIDTHS: dict[str, tuple[int, int, int, int]] = {
     "full": (64, 128, 256, 512),
 }
 WINDOWS: tuple[tuple[float, float], ...] = ((-20.0, 100.0), (0.0, 80.0), (15.0, 55.0), (40.0, 90.0))
-"""(lowest, highest) HU: wide, brain, stroke, blood. The brain window of the slices below and above is added."""
+"""(lowest, highest) HU: wide, brain, stroke, blood. Brain windows of the slices below and above follow."""
 MASK_STRIDE = 2
 NEARBY_PIXELS = (6, 30)
 """How many of the most suspect mask pixels speak for a slice: a small lesion, a larger one."""
@@ -108,7 +108,7 @@ class SliceEncoder(nn.Module):
 
 
 class NeighbourBlock(nn.Module):
-    """A dilated convolution over slices; it starts as the identity, so stage 1 and 2 agree at the hand-over."""
+    """A dilated convolution over slices; it starts as the identity, so that stage 2 goes on from stage 1."""
 
     def __init__(self, size: int, dilation: int) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class StrokeNet(nn.Module):
         return logits
 
     def read_study(self, hidden: Tensor, slices: Tensor, masks: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Study logits (K) and attention (S, K) from one study's hidden (S, E), slice logits (S, K), masks."""
+        """Study logits (K) and attention (S, K) from one study's hidden (S, E), slice logits, masks."""
         attention = torch.softmax(self.attend(hidden), dim=0)
         attended = (attention * slices).sum(dim=0)
         # one slice alone must not speak for a study: the mean over three neighbours does
@@ -179,7 +179,8 @@ class StrokeNet(nn.Module):
         """Read one study: hu (1, S, H, W) and z (1, S, 2).
 
         Returns:
-            study (1, K), slice (1, S, K), attention (1, S, K), mask (1, S, M, H/2, W/2) logits, embedding (1, E).
+            study (1, K), slice (1, S, K) logits, attention (1, S, K), mask logits (1, S, M, H/2, W/2),
+            embedding (1, E).
         """
         hu, z = hu[0], z[0]
         below = torch.cat([hu[:1], hu[:-1]], dim=0)

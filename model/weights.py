@@ -1,4 +1,4 @@
-"""A model package: a folder with the graph, the weights, calibration, golden studies and a card, sealed by sha256.
+"""A model package: a folder with graph, weights, calibration, golden studies and card, sealed by sha256.
 
 metadata.json      name, version, shape of the network, stroke types, what it was trained on
 model.onnx         hu (1, S, H, W) and z (1, S, 2) to study, slice, attention, mask, embedding
@@ -13,6 +13,7 @@ MANIFEST.sha256    one line per file; the digest of the package is the sha256 of
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -172,16 +173,20 @@ def save_network(path: Path, net: "StrokeNet") -> None:
     side = net.shape.side
     example = (torch.zeros(1, 7, side, side), torch.zeros(1, 7, 2))
     slices = torch.export.Dim("slices", min=2, max=512)
-    program = torch.onnx.export(
-        net,
-        example,
-        dynamo=True,
-        opset_version=20,
-        input_names=["hu", "z"],
-        output_names=list(OUTPUT_NAMES),
-        dynamic_shapes={"hu": {1: slices}, "z": {1: slices}},
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # torch's exporter warns of its own deprecated calls, and that hu and z share the name of an axis
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*axis name: slices.*", category=UserWarning)
+        program = torch.onnx.export(
+            net,
+            example,
+            dynamo=True,
+            opset_version=20,
+            input_names=["hu", "z"],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes={"hu": {1: slices}, "z": {1: slices}},
+            verbose=False,
+        )
     assert program is not None
     program.save(path / "model.onnx", external_data=False)
 

@@ -1,6 +1,7 @@
 """Make one head look like another scanner's: pose, scale, kernel, noise, calibration. Whole batches at once.
 
-MONAI's transforms work one image at a time; for batches of small slices torch's own grid_sample is many times faster.
+MONAI's transforms work one image at a time; for batches of small slices torch's own grid_sample is many
+times faster.
 """
 
 import math

@@ -19,6 +19,59 @@ SOURCE_WORDS = {
 }
 
 
+TEMPLATE = """\
+# {name}
+
+Triage of non-contrast head CT of adults: it moves studies up a worklist. It is not a diagnostic device,
+and `clear` never removes or lowers a study. **Research use only**{licence}.
+
+## What it answers for
+
+Assessed: {assessed}.
+
+**Not assessed** (no probability is given, and silence on them means nothing): {others}.
+The network has outputs for all of them; they were trained on simulated findings and never measured on real
+ones. Acute ischaemia in particular is unproven.
+
+## Trained on
+
+{sources}
+
+Calibrated on other patients: {calibration}. Measured on yet others: {test}.
+Patients are parted by a hash, simulated heads by seed.
+
+## Figures on the test patients
+
+{figures}
+
+95 % intervals: DeLong for AUROC, Wilson for proportions. Simulated and real are never in one row; figures on
+simulated heads prove that the software works, not that it helps a patient. Rows of painted heads are real
+anatomy with simulated blood.
+
+{pairs}
+
+## Limits
+
+- Every patient of the SICH set bleeds. Its negatives are the same heads with the bleed mirrored away, so the
+  specificity above is not that of an emergency department. Few patients: read the intervals.
+- Real subarachnoid, subdural, epidural and intraventricular bleeds were never measured.
+- The set comes from few hospitals and has no pixel size; the scale was taken from the size of the skull.
+- Children, contrast, post-operative heads and heads with metal are refused or sent for review before the
+  network sees them.
+- Thresholds come from a small set and must be set anew on local studies before any use.
+
+## How it decides
+
+{thresholds}
+"""
+
+
+ANSWER = """
+Between the two thresholds, and where the study looks unlike the known ones or its input is doubtful, the
+answer is `review`. A flag is never taken back. The calibration counts include two further looks (another
+scanner, another pose) of each real head."""
+
+
 def write_card(
     recipe: Recipe,
     split: Split,
@@ -26,38 +79,18 @@ def write_card(
     report: Mapping[str, Any],
 ) -> str:
     """The card in Markdown."""
-    assessed = [kind for kind in StrokeType if calibrations[kind].assessed]
-    others = [kind for kind in StrokeType if not calibrations[kind].assessed]
-    parts = [
-        f"# {recipe.name}",
-        "Triage of non-contrast head CT of adults: it moves studies up a worklist. It is not a diagnostic device, "
-        "and `clear` never removes or lowers a study. **Research use only**" + _licence(recipe) + ".",
-        "## What it answers for",
-        f"Assessed: {', '.join(assessed) or 'nothing'}. **Not assessed** (no probability is given, and silence on "
-        f"them means nothing): {', '.join(others)}. The network has outputs for all of them; they have been trained "
-        "on simulated findings and never been measured on real ones. Acute ischaemia in particular is unproven.",
-        "## Trained on",
-        _sources(split.train),
-        f"Calibrated on other patients: {_counts(split.calibration)}. Measured on yet others: {_counts(split.test)}. "
-        "Patients are parted by a hash, phantoms by seed.",
-        "## Figures on the test patients",
-        as_table(report["figures"]),
-        "95 % intervals: DeLong for AUROC, Wilson for proportions. Simulated and real are never in one row; "
-        "figures on simulated heads prove that the software works, not that it helps a patient. Rows of painted "
-        "heads are real anatomy with simulated blood.",
-        _pairs(report),
-        "## Limits",
-        "- Every patient of the SICH set bleeds. Its negatives are the same heads with the bleed mirrored away, so "
-        "the specificity above is not that of an emergency department. Few patients: read the intervals.\n"
-        "- Real subarachnoid, subdural, epidural and intraventricular bleeds were never measured.\n"
-        "- The set comes from few hospitals and has no pixel size; the scale was taken from the size of the skull.\n"
-        "- Children, contrast, post-operative heads and heads with metal are refused or sent for review before the "
-        "network sees them.\n"
-        "- Thresholds come from a small set and must be set anew on local studies before any use.",
-        "## How it decides",
-        _thresholds(calibrations),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return TEMPLATE.format(
+        name=recipe.name,
+        licence=_licence(recipe),
+        assessed=", ".join(kind for kind in StrokeType if calibrations[kind].assessed) or "nothing",
+        others=", ".join(kind for kind in StrokeType if not calibrations[kind].assessed),
+        sources=_sources(split.train),
+        calibration=_counts(split.calibration),
+        test=_counts(split.test),
+        figures=as_table(report["figures"]),
+        pairs=_pairs(report),
+        thresholds=_thresholds(calibrations),
+    )
 
 
 def _licence(recipe: Recipe) -> str:
@@ -104,9 +137,5 @@ def _thresholds(calibrations: Mapping[StrokeType, TypeCalibration]) -> str:
                 f"| {kind} | {row.temperature:.2f} | {row.clear:.3f} | {row.flag:.3f} "
                 f"| {row.num_positive} / {row.num_negative} |"
             )
-    lines.append(
-        "\nBetween the two thresholds, and where the study looks unlike the known ones or its input is doubtful, "
-        "the answer is `review`. A flag is never taken back. The calibration counts include two further looks "
-        "(other scanner, other pose) of each study."
-    )
+    lines.append(ANSWER)
     return "\n".join(lines)

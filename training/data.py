@@ -1,4 +1,4 @@
-"""From cases to batches: patient-disjoint splits, slices drawn evenly over the kinds of lesion, whole studies."""
+"""From cases to batches: patient-disjoint splits, and slices drawn evenly over the kinds of lesion."""
 
 import hashlib
 from collections.abc import Sequence

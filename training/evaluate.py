@@ -1,7 +1,7 @@
 """Measure a model package on labelled studies: `python -m training.evaluate MODEL MANIFEST`.
 
-The manifest is JSONL, a row per study: `case` (folder beside the manifest), `labels` {stroke type: 0 | 1 | null},
-optional `real` (true for patients' studies) and `expected` (what should become of it). Also scores prepared cases for the trainer.
+The manifest is JSONL, a row per study: `case` (folder beside the manifest), `labels` {stroke type: 0 | 1 |
+null}, optionally `real` (true for patients' studies). Also scores prepared cases for the trainer.
 """
 
 import argparse
@@ -36,6 +36,7 @@ def score_case(run: Run, case: Case, population: str) -> ScoredStudy:
         population=population,
         pair=case.card.patient,
         logits=tuple(float(value) for value in outputs.study),
+        embedding=tuple(float(value) for value in outputs.embedding),
         labels={kind: case.card.labels[kind] for kind in StrokeType if kind in case.card.labels},
         hits=tuple(hits(case, outputs)),
     )
@@ -63,12 +64,14 @@ def score_study(detector: Detector, folder: Path, row: dict[str, Any]) -> Scored
     """
     volume = load_head_ct([path for path in sorted(folder.rglob("*")) if path.is_file()])
     shown = to_model_input(volume, side=detector.artefact.side, grid_mm=detector.artefact.grid_mm)
+    outputs = detector.run(shown)
     labels = {StrokeType(name): int(value) for name, value in row["labels"].items() if value is not None}
     return ScoredStudy(
         name=row["case"],
         population="real" if row.get("real") else "phantom",
         pair=row["case"],
-        logits=tuple(float(value) for value in detector.run(shown).study),
+        logits=tuple(float(value) for value in outputs.study),
+        embedding=tuple(float(value) for value in outputs.embedding),
         labels=labels,
     )
 

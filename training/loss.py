@@ -32,7 +32,7 @@ def mask_loss(logits: Tensor, target: Tensor, known: Tensor, ignored: Tensor) ->
 
 
 def label_loss(logits: Tensor, labels: Tensor, *, smoothing: float, first_weight: float = 2.0) -> Tensor:
-    """Cross-entropy over the known labels (NaN is unknown); the first type, any_ich, counts first_weight-fold."""
+    """Cross-entropy over the known labels (NaN is unknown); any_ich, the first, counts first_weight-fold."""
     known = ~torch.isnan(labels)
     target = torch.where(known, labels, torch.zeros_like(labels)) * (1 - smoothing) + smoothing / 2
     weight = known.float()

@@ -29,21 +29,19 @@ GOLDEN_SEEDS = (900_001, 900_004)
 """Of simulated heads that no recipe trains on; small, since every start of a detector reads them."""
 GOLDEN_SLICES = 14
 LOOKS = 2
-"""How often a calibration case is scored once more with another scanner's look."""
+"""How often a real calibration head is scored once more with another scanner's look."""
+NUM_EMBEDDED = 250
+"""Training cases, about, from which the usual embeddings are learnt."""
 
 
 def write_package(recipe: Recipe, net: StrokeNet, split: Split, path: Path) -> str:
     """Write and seal the package of a trained network; returns its digest."""
     save_network(path, net)
-    engine = open_engine(
-        [kind for kind in candidates("auto") if "bf16" not in kind][0],
-        path,
-        path / "model.onnx",
-        recipe.threads,
-    )
+    kind = next(kind for kind in candidates("auto") if "bf16" not in kind)
+    engine = open_engine(kind, path, path / "model.onnx", recipe.threads)
     held_out = calibration_scores(engine.run, split.calibration, recipe.seed)
     calibrations = {kind: calibrate(kind, held_out, recipe) for kind in StrokeType}
-    usual = usual_embeddings(engine.run, split.train, split.calibration, recipe.seed)
+    usual = usual_embeddings(engine.run, split.train, held_out)
     report = measure(engine.run, split, calibrations)
     metadata = {
         "name": recipe.name,
@@ -71,7 +69,7 @@ def calibration_scores(run: Run, cases: Sequence[Case], seed: int) -> list[Score
     scored = []
     for number, case in enumerate(cases):
         scored.append(score_case(run, case, population_of(case)))
-        for look in range(LOOKS):
+        for look in range(LOOKS if case.card.source != "phantom" else 0):
             scored.append(score_case(run, relooked(case, seed + 1000 * number + look), population_of(case)))
     return scored
 
@@ -84,7 +82,7 @@ def relooked(case: Case, seed: int) -> Case:
 
 
 def population_of(case: Case) -> str:
-    """Where a case belongs in a report; clean heads serve both as the pair of the real and of the painted ones."""
+    """Where a case belongs in a report; clean heads are the pairs of the real and of the painted ones."""
     return {"sich": "sich", "clean": "sich", "painted": "painted", "phantom": "phantom"}[case.card.source]
 
 
@@ -111,19 +109,15 @@ def calibrate(kind: StrokeType, studies: Sequence[ScoredStudy], recipe: Recipe) 
     return TypeCalibration(kind in recipe.assessed, temperature, flag, clear, *num)
 
 
-def usual_embeddings(run: Run, train: Sequence[Case], held_out: Sequence[Case], seed: int) -> Usual:
-    """Mean and precision over the training cases, the usual distance over held-out ones in several looks."""
-    known = np.array([_embedding(run, case) for case in train])
+def usual_embeddings(run: Run, train: Sequence[Case], held_out: Sequence[ScoredStudy]) -> Usual:
+    """Mean and precision over training cases; what is usual is how far held-out studies lie from them."""
+    some = train[:: max(1, len(train) // NUM_EMBEDDED)]
+    known = np.array([score_case(run, case, population_of(case)).embedding for case in some])
     mean = np.asarray(known.mean(axis=0), np.float64)
     precision = np.asarray(np.linalg.inv(shrunk_covariance(known)), np.float64)
     usual = Usual(mean, precision, 0.0)
-    looks = [relooked(case, seed + 77 * number) for number, case in enumerate(held_out)]
-    distances = [usual.distance(_embedding(run, case)) for case in (*held_out, *looks)]
+    distances = [usual.distance(np.array(study.embedding)) for study in held_out]
     return Usual(mean, precision, float(np.quantile(distances, 0.99)))
-
-
-def _embedding(run: Run, case: Case) -> npt.NDArray[np.float64]:
-    return run(case.hu.astype(np.float32), case.z()).embedding.astype(np.float64)
 
 
 def shrunk_covariance(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

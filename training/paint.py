@@ -1,4 +1,4 @@
-"""Simulated bleeds painted into real heads that do not bleed, of every kind, so that masks learn on real anatomy."""
+"""Simulated bleeds of every kind painted into real heads that do not bleed: masks learn on real anatomy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

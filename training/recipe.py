@@ -70,7 +70,7 @@ class Recipe:
     specificity: float = 0.95
     """Aimed at when the flag threshold is set on the calibration patients."""
     sensitivity: float = 0.99
-    """Aimed at when the clear threshold is set: below it a study is clear, between the two it is for review."""
+    """Aimed at when the clear threshold is set; between the two thresholds a study is for review."""
 
     def __post_init__(self) -> None:
         unknown = set(self.share) - set(SOURCES)

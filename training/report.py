@@ -28,6 +28,7 @@ class ScoredStudy:
     pair: str
     """Studies with an equal pair are one head with and without its bleed."""
     logits: tuple[float, ...]
+    embedding: tuple[float, ...]
     labels: Mapping[StrokeType, int]
     hits: tuple[bool, ...] = field(default_factory=tuple)
     """By bleeding slice: whether the most suspect pixel lies in the bleed."""
@@ -55,7 +56,7 @@ def _row(
         if kind in study.labels:
             scores[study.labels[kind]].append(calibration.probability(study.logits[index]))
     positive, negative = np.array(scores[1]), np.array(scores[0])
-    if len(positive) + len(negative) == 0:
+    if len(positive) == 0 or len(negative) == 0:
         return None
     both = np.concatenate([positive, negative])
     return {
@@ -91,7 +92,7 @@ def mask_hits(studies: Sequence[ScoredStudy], population: str) -> dict[str, Any]
 def as_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        "| population | stroke type | assessed | pos / neg | AUROC | sensitivity at flag | specificity at flag |",
+        "| population | stroke type | assessed | pos / neg | AUROC | sensitivity | specificity |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
@@ -100,10 +101,13 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> str:
             row["stroke_type"],
             "yes" if row["assessed"] else "no",
             f"{row['num_positive']} / {row['num_negative']}",
-            *(_words(row[name]) for name in ("auroc", "sensitivity_at_flag", "specificity_at_flag")),
+            *(_words(row[name]) for name in FIGURES),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+FIGURES = ("auroc", "sensitivity_at_flag", "specificity_at_flag")
 
 
 def _plain(figure: Figure | None) -> dict[str, Any] | None:

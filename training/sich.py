@@ -1,4 +1,6 @@
-"""The public PHE-SICH-CT-IDS slices (8 bit, window [-20, 100] HU) as training cases, and the same heads without the bleed.
+"""The public PHE-SICH-CT-IDS slices as training cases, and the same heads without their bleed.
+
+Saved with 8 bits in the window [-20, 100] HU.
 
 The set gives a box round haematoma and oedema, and no pixel size. So the haematoma is found as the bright
 blob in the box, and the scale follows from the size of the skull. Every patient bleeds: the negatives of

@@ -1,4 +1,4 @@
-"""Train a network by a recipe: `python -m training.train RECIPE.toml`. Reads top to bottom, in the order it runs.
+"""Train a network by a recipe: `python -m training.train RECIPE.toml`. Reads in the order it runs.
 
 Every step draws from a generator seeded by (recipe seed, stage, step), so a run that was stopped goes on
 from its checkpoint exactly as it would have.
@@ -165,7 +165,7 @@ def train_studies(run: Run, cases: list[Case]) -> None:
 
 
 def draw_study(case: Case, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One study as another scanner might send it: (S, H, W) HU and (S, 2); now and then without its lowest slices."""
+    """One study as another scanner might send it: (S, H, W) HU and (S, 2); some without the lowest slices."""
     first = int(rng.integers(0, len(case.hu) // 4)) if rng.random() < 0.5 else 0
     if (case.masks[:first] & 0x1FF).any():
         first = 0
