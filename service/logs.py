@@ -31,7 +31,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("dbos", "pydicom", "pynetdicom", "alembic", "httpx", "uvicorn.access"):
+    for noisy in ("dbos", "pynetdicom", "alembic", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # pydicom warns of odd values by quoting them, and a value may be a patient's name
+    # pydicom speaks of odd values by quoting them, and a value may be a patient's name
+    logging.getLogger("pydicom").disabled = True
     warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
