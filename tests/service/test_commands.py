@@ -87,6 +87,6 @@ def test_bad_setting_names_variable_value_and_limit(hub: Shell) -> None:
 def test_doctor_says_what_is_wrong(hub: Shell) -> None:
     done = hub("doctor")
     assert done.returncode == 1
-    assert "BAD  workers    none heard" in done.stdout
+    assert "BAD  workers    none was heard" in done.stdout
     assert "BAD  dicom      nothing answers on 127.0.0.1:1 " in done.stdout
     assert "ok   database   sqlite" in done.stdout
