@@ -1,7 +1,7 @@
 """DIMSE command sets in and out, in the two or three forms a storage provider needs.
 
-A command set is always implicit VR little endian (PS3.7 section 6.3.1). pynetdicom's message classes take half a
-millisecond per image and refuse the illegal UIDs that some scanners send, so these few elements are done here.
+A command set is always implicit VR little endian (PS3.7 section 6.3.1). pynetdicom's message classes go
+through pydicom data sets, which costs time for every image and warns of illegal UIDs that scanners send.
 """
 
 from dataclasses import dataclass
