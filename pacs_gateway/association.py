@@ -1,5 +1,6 @@
 """One association as its provider lives it: negotiated, its messages answered, released."""
 
+import contextlib
 import logging
 import socket
 import sqlite3
@@ -100,10 +101,8 @@ class Association:
 
     def cut(self) -> None:
         """Wake the thread from its read; it can still send."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RD)
-        except OSError:
-            pass
 
     def _about(self) -> dict[str, object]:
         return {

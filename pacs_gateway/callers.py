@@ -47,7 +47,7 @@ class Callers:
 
     `{"callers": [{"ae": "UDON_CT1", "addresses": ["10.8.0.0/16"], "hcode": "10671"}], "learn": false}`
 
-    With learn, an unknown caller is let in and written to `learned.json` beside the file for somebody to name.
+    With learn, an unknown caller is let in and written to `learned.json` beside the file, to be named.
     """
 
     def __init__(self, path: Path, *, learn: bool = False) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from statistics import median
 
 from pacs_gateway.headers import InstanceHeader
@@ -97,7 +98,7 @@ def even_gap(heights: Sequence[float]) -> float | None:
     """The spacing of sorted slice heights in mm if it is even, with none missing; else None."""
     if len(heights) < FEWEST_SLICES:
         return None
-    gaps = [upper - lower for lower, upper in zip(heights, heights[1:], strict=False)]
+    gaps = [upper - lower for lower, upper in pairwise(heights)]
     middle = median(gaps)
     if any(abs(gap - middle) > SPACING_TOLERANCE * middle for gap in gaps):
         return None

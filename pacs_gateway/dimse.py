@@ -1,7 +1,7 @@
 """DIMSE command sets in and out, in the two or three forms a storage provider needs.
 
-A command set is always implicit VR little endian (PS3.7 section 6.3.1). pynetdicom's message classes take half a
-millisecond per image and refuse the illegal UIDs that some scanners send, so these few elements are done here.
+A command set is always implicit VR little endian (PS3.7 section 6.3.1). pynetdicom's message classes go
+through pydicom data sets, which costs time for every image and warns of illegal UIDs that scanners send.
 """
 
 from dataclasses import dataclass
@@ -81,11 +81,18 @@ def encode_response(command: Command, status: int, comment: str = "") -> bytes:
             _element(0x0120, pack("<H", command.message_id)),
             _element(0x0800, pack("<H", NO_DATA_SET)),
             _element(0x0900, pack("<H", status)),
-            _element(0x0902, _padded(comment[:COMMENT_LIMIT], b" ")) if comment else b"",
+            _element(0x0902, _padded(_one_line(comment), b" ")) if comment else b"",
             _element(0x1000, _padded(command.sop_instance_uid, b"\x00")) if command.sop_instance_uid else b"",
         )
     )
     return _element(0x0000, pack("<I", len(body))) + body
+
+
+def _one_line(comment: str) -> str:
+    """As an LO holds it: a backslash would begin a second value."""
+    return "".join(letter if " " <= letter <= "~" and letter != "\\" else "?" for letter in comment)[
+        :COMMENT_LIMIT
+    ]
 
 
 def _element(number: int, value: bytes) -> bytes:

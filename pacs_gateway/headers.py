@@ -1,4 +1,4 @@
-"""What a DICOM file says of itself: the header of an instance, and by re-export the identity of its patient."""
+"""What a DICOM file says of itself: an instance's header, and by re-export its patient's identity."""
 
 import math
 import mmap

@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS refusals (
     refused_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS refusals_association ON refusals (association_id);
 CREATE TABLE IF NOT EXISTS gaps (
-    sender TEXT NOT NULL, bucket INTEGER NOT NULL, seen INTEGER NOT NULL, PRIMARY KEY (sender, bucket)) WITHOUT ROWID;
+    sender TEXT NOT NULL, bucket INTEGER NOT NULL, seen INTEGER NOT NULL,
+    PRIMARY KEY (sender, bucket)) WITHOUT ROWID;
 """
 BUSY_SECONDS = 30
 

@@ -144,7 +144,9 @@ class Listener:
         # our own socket stays bound without listening: it keeps the port while processes come and go
         self._children = [self._spawn() for _ in range(self._processes)]
         for child in self._children:
-            if not child.pipe.poll(START_SECONDS) or child.pipe.recv() != "listening":
+            if not _came_up(child):
+                for other in self._children:
+                    other.pipe.close()  # which ends it
                 raise NotListening(f"process {child.process.pid} did not come up")
         self._supervisor = threading.Thread(target=self._supervise, name="dicom-supervisor", daemon=True)
         self._supervisor.start()
@@ -187,6 +189,13 @@ class Listener:
             child.process.kill()
             child.process.join()
         child.process.close()
+
+
+def _came_up(child: _Child) -> bool:
+    try:
+        return child.pipe.poll(START_SECONDS) and child.pipe.recv() == "listening"
+    except EOFError:
+        return False
 
 
 def _serve(options: _Options, parent: Connection, grace_seconds: float) -> None:

@@ -1,6 +1,7 @@
-"""What is agreed when an association is opened: every storage class, transfer syntaxes in our order. PS3.7 annex D."""
+"""What is agreed when an association is opened: every storage class, syntaxes in our order. PS3.7 annex D."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
@@ -109,7 +110,7 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
     answer.presentation_context_definition_results_list = results
     answer.user_information = user_information()
     agreed = {
-        context.context_id: str(context.transfer_syntax[0]) for context in results if context.result == 0
+        context.context_id or 0: str(context.transfer_syntax[0]) for context in results if context.result == 0
     }
     return A_ASSOCIATE_AC(answer).encode(), agreed
 
@@ -120,7 +121,7 @@ def _supported(proposed: Sequence[PresentationContext]) -> list[PresentationCont
     return [build_context(uid, syntaxes) for uid in classes if uid == Verification or is_storage(uid)]
 
 
-def user_information() -> list[object]:
+def user_information() -> list[Any]:
     length = MaximumLengthNotification()
     length.maximum_length_received = MAX_PDU
     implementation = ImplementationClassUIDNotification()

@@ -1,4 +1,4 @@
-"""The 128-byte preamble and file meta group round a data set: write ours, read anybody's. PS3.10 section 7.1."""
+"""The 128-byte preamble and file meta group round a data set: write ours, read anybody's. PS3.10 7.1."""
 
 from dataclasses import dataclass
 from struct import pack

@@ -53,7 +53,7 @@ def echo(peer: Peer, *, calling_ae: str = CALLING_AE, timeout_seconds: float = 1
 
 
 def implicit_context(context: tuple[str, str]) -> tuple[str, str] | None:
-    """Old peers know implicit VR only; explicit little endian is the one syntax that is rewritten for them."""
+    """Old peers know implicit VR only; explicit little endian alone is rewritten for them."""
     return (context[0], ImplicitVRLittleEndian) if context[1] == ExplicitVRLittleEndian else None
 
 
@@ -64,7 +64,8 @@ def associate(
     connections: list[socket.socket] = []
 
     def opened(event: evt.Event) -> None:
-        connection = event.assoc.dul.socket.socket
+        transport = event.assoc.dul.socket
+        connection = None if transport is None else transport.socket
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connections.append(connection)

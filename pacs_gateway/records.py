@@ -17,7 +17,8 @@ _TUPLES = ("image_type", "position", "orientation")
 def open_association(db: Connection, owner: str, sender: Sender, now: float) -> int:
     row = (owner, sender.calling_ae, sender.called_ae, sender.address, sender.hcode, now)
     cursor = db.execute(
-        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, opened_at) VALUES (?,?,?,?,?,?)",
+        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, opened_at)"
+        " VALUES (?,?,?,?,?,?)",
         row,
     )
     assert cursor.lastrowid is not None
@@ -64,8 +65,8 @@ def record_instance(
         return Recorded(Outcome.DUPLICATE, discarded=bool(same[sha256]))
     outcome = Outcome.CONFLICT if same else Outcome.STORED
     db.execute(
-        "INSERT INTO instances (sha256, sop_instance_uid, study_instance_uid, association_id, received_at, size,"
-        " conflict, header) VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO instances (sha256, sop_instance_uid, study_instance_uid, association_id, received_at,"
+        " size, conflict, header) VALUES (?,?,?,?,?,?,?,?)",
         (sha256, header.sop_instance_uid, study, association_id, now, size, bool(same), pack_header(header)),
     )
     before = db.execute("SELECT last_at FROM studies WHERE study_instance_uid = ?", (study,)).fetchone()
@@ -99,19 +100,21 @@ def record_refusal(
 ) -> None:
     count(db, association_id, study_instance_uid, Outcome.REFUSED)
     db.execute(
-        "INSERT INTO refusals (association_id, study_instance_uid, sop_instance_uid, status, reason, quarantined,"
-        " refused_at) VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO refusals (association_id, study_instance_uid, sop_instance_uid, status, reason,"
+        " quarantined, refused_at) VALUES (?,?,?,?,?,?,?)",
         (association_id, study_instance_uid, sop_instance_uid, status, reason, quarantined, now),
     )
 
 
 def add_gaps(db: Connection, gaps: Iterable[tuple[tuple[str, int], int]]) -> None:
     db.executemany(
-        "INSERT INTO gaps (sender, bucket, seen) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen = seen + excluded.seen",
+        "INSERT INTO gaps (sender, bucket, seen) VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET seen = seen + excluded.seen",
         [(sender, bucket, seen) for (sender, bucket), seen in gaps],
     )
     db.execute(
-        "UPDATE gaps SET seen = seen / 2 WHERE sender IN (SELECT sender FROM gaps GROUP BY sender HAVING sum(seen) > 20000)"
+        "UPDATE gaps SET seen = seen / 2 WHERE sender IN"
+        " (SELECT sender FROM gaps GROUP BY sender HAVING sum(seen) > 20000)"
     )
 
 
@@ -149,7 +152,8 @@ def instances_of(db: Connection, study_instance_uid: str) -> list[Any]:
 def totals_of(db: Connection, study_instance_uid: str) -> tuple[int, int]:
     """Duplicates and conflicts over all associations."""
     row = db.execute(
-        "SELECT coalesce(sum(duplicate), 0), coalesce(sum(conflict), 0) FROM receipts WHERE study_instance_uid = ?",
+        "SELECT coalesce(sum(duplicate), 0), coalesce(sum(conflict), 0) FROM receipts"
+        " WHERE study_instance_uid = ?",
         (study_instance_uid,),
     ).fetchone()
     return row[0], row[1]

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def bury_the_dead(spool: Spool, index: Index, now: float) -> bool:
-    """Close the associations of processes that have ended; whether there were any. Inside `Spool.recovering`."""
+    """Close the associations of processes that have ended; whether there were any. Inside `recovering`."""
     dead = spool.dead_owners()
     for owner in dead:
         closed = index.write(lambda db, owner=owner: records.close_associations_of(db, owner, now))  # type: ignore[misc]
@@ -28,7 +28,7 @@ def bury_the_dead(spool: Spool, index: Index, now: float) -> bool:
 
 
 def index_strays(spool: Spool, index: Index) -> None:
-    """Index durable files without a row; drop those that are not what their name says. Inside `recovering`."""
+    """Index durable files without a row; drop what is not what its name says. Inside `recovering`."""
     for path in spool.unindexed(index.read(records.indexed)):
         if is_whole(path):
             _index_stray(path, spool, index)

@@ -192,7 +192,7 @@ def _pause(failures: int) -> None:
 def _send_over(
     association: Association, connection: socket.socket | None, batch: list[_Item], done: Progress
 ) -> set[Path]:
-    answered = set()
+    answered: set[Path] = set()
     accepted = {
         (context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts
     }

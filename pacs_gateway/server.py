@@ -1,5 +1,6 @@
 """One process of the listener: a socket that accepts, and a thread for each association."""
 
+import contextlib
 import logging
 import socket
 import threading
@@ -18,7 +19,7 @@ REJECTED_AT_ONCE = 16
 
 
 def bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A bound socket; `shared` lets several processes listen on the port, the kernel dealing out connections."""
+    """A bound socket; `shared` lets several processes listen, the kernel dealing out connections."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -55,10 +56,8 @@ class Server:
     def stop(self, *, grace_seconds: float) -> None:
         """Take no more associations, let messages under way finish, abort what is left."""
         self._stopping = True
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread from accept
-        except OSError:
-            pass
         self._acceptor.join()
         self._socket.close()
         with self._lock:
@@ -94,9 +93,14 @@ class Server:
             if count >= self._max_associations + REJECTED_AT_ONCE or self._stopping:
                 connection.close()
                 return
-            association = Association(
-                connection, address, inbox=self._inbox, callers=self._callers, policy=self._policy
-            )
+            try:
+                association = Association(
+                    connection, address, inbox=self._inbox, callers=self._callers, policy=self._policy
+                )
+            except OSError as error:
+                log.info("a connection ended as it began: %s", error)
+                connection.close()
+                return
             room = count < self._max_associations
             thread = threading.Thread(
                 target=self._live, args=(association, room), name="dicom-association", daemon=True

@@ -22,7 +22,8 @@ from pacs_gateway.part10 import read_meta
 
 NAMES_FOLLOW = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
 QUARANTINE_FILES = 500
-"""The oldest go first beyond this many."""
+QUARANTINE_BYTES = 2 << 30
+"""Beyond either the oldest go first."""
 DEFAULT_RESERVE = 1 << 30
 DEFAULT_INSTANCE_LIMIT = 4 << 30
 
@@ -112,13 +113,19 @@ class Spool:
         kept = self.quarantine / f"{secrets.token_hex(12)}.bin"
         try:
             part.replace(kept)
-            files = sorted(self.quarantine.iterdir(), key=lambda file: file.stat().st_mtime)
-            for old in files[:-QUARANTINE_FILES]:
-                old.unlink(missing_ok=True)
+            self._prune_quarantine()
         except OSError:
             part.unlink(missing_ok=True)
             return None
         return kept
+
+    def _prune_quarantine(self) -> None:
+        files = sorted(((file.stat().st_mtime, file) for file in self.quarantine.iterdir()), reverse=True)
+        total = 0
+        for number, (_, file) in enumerate(files):
+            total += file.stat().st_size
+            if number >= QUARANTINE_FILES or total > QUARANTINE_BYTES:
+                file.unlink(missing_ok=True)
 
     @contextmanager
     def recovering(self) -> Iterator[None]:
@@ -128,7 +135,7 @@ class Spool:
             yield
 
     def dead_owners(self) -> list[str]:
-        """Clear the folders of processes that have ended, and name them. Call inside `recovering`."""
+        """Clear the folders of processes that have ended, and name them. Inside `recovering`."""
         dead = []
         for folder in self.owners.iterdir():
             if folder == self._folder:
@@ -141,7 +148,7 @@ class Spool:
         return dead
 
     def unindexed(self, known: set[str]) -> Iterator[Path]:
-        """Durable files the index does not know; those another process is just indexing are left out."""
+        """Durable files the index does not know, but for those a live process is just indexing."""
         for shelf in sorted(self.instances.iterdir()):
             for path in shelf.iterdir():
                 if path.name not in known and path.stat().st_nlink == 1:
@@ -155,7 +162,7 @@ class Spool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a published file holds the data set its name promises; a power cut can leave one that does not."""
+    """Whether a published file holds the data set its name promises; after a power cut it may not."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             offset = read_meta(data).data_set_offset

@@ -74,6 +74,7 @@ class Store:
         """The association ended in mid-transfer: nothing was promised, nothing is kept."""
         if self._incoming is not None:
             self._incoming.release()
+            self._incoming = None
 
     def _keep(self) -> Answer:
         assert self._incoming is not None
@@ -92,6 +93,8 @@ class Store:
 
     def _record(self, refused: Answer) -> None:
         about = {"association": self._association_id, "status": refused.status}
+        if refused.status == status.OUT_OF_RESOURCES:
+            self.abandon()  # a full disk is no place to keep bytes for diagnosis, and they will come again
         log.warning("instance refused: %s", refused.comment, extra=about)
         try:
             self._inbox.refuse(

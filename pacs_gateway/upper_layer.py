@@ -1,9 +1,10 @@
 """PDUs over a blocking socket: the DICOM upper layer without polling and without copies. PS3.8 section 9.3.
 
-A thread waits in `recv` for nothing: an idle association costs no processor time. What is received lies in one
-buffer per association; fragments are handed out as views of it, valid until the next read.
+An idle association costs no processor time: its thread waits in `recv`. What is received lies in one buffer
+per association; fragments are handed out as views of it, valid until the next read.
 """
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from struct import Struct, pack
@@ -114,14 +115,12 @@ class PduStream:
 
     def abort(self, source: int, reason: int) -> None:
         """Send A-ABORT if the peer still takes it."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.sendall(pack(">BxIxxBB", A_ABORT, 4, source, reason))
-        except OSError:
-            pass
 
 
 def fragments(content: memoryview) -> Iterator[tuple[int, bool, bool, memoryview]]:
-    """Presentation data values of a P-DATA-TF: context, is command, is last, fragment. PS3.8 9.3.5.1, annex E.
+    """Presentation data values of a P-DATA-TF: context, is command, is last, fragment. PS3.8 annex E.
 
     Raises:
         ProtocolError: an item reaches beyond its PDU.

@@ -26,7 +26,8 @@ def header(
 ) -> InstanceHeader:
     angle = math.radians(tilt)
     return InstanceHeader(
-        sop_class_uid="1", sop_instance_uid=f"{series}.{number}", study_instance_uid="1", series_instance_uid=series,
+        sop_class_uid="1", sop_instance_uid=f"{series}.{number}",
+        study_instance_uid="1", series_instance_uid=series,
         transfer_syntax_uid=ExplicitVRLittleEndian, modality=modality, image_type=(), rows=512, columns=512,
         number_of_frames=1, series_number=1, acquisition_number=1, instance_number=number,
         position=(-120.0, -120.0, number * spacing / math.cos(angle)),

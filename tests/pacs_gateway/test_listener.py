@@ -229,6 +229,7 @@ class TestBadInput:
             ] * 2
             caller.release()
         assert totals(inbox)["refused"] == 2
+        assert list((inbox.root / "quarantine").iterdir()) == []
 
     def test_an_instance_too_large_is_refused_and_the_next_taken(
         self, listen: Listen, open_inbox: Callable[..., Inbox]
@@ -342,7 +343,8 @@ class TestStop:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         code = "import sys; from pathlib import Path; from pacs_gateway.listener import listen; "
-        code += f"listen(Path(sys.argv[1]), Path(sys.argv[2]), host='127.0.0.1', port={port}, learn=True, reserve_bytes=0)"
+        code += "listen(Path(sys.argv[1]), Path(sys.argv[2]), host='127.0.0.1', "
+        code += f"port={port}, learn=True, reserve_bytes=0)"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / "inbox"), str(tmp_path / "c.json")], env=environment

@@ -113,7 +113,7 @@ class RawCaller:
         assert pdu_type == 4, f"PDU type {pdu_type}"
         values, position = {}, 6
         while position < len(content):
-            group, number, length = unpack("<HHI", content[position : position + 8])
+            _, number, length = unpack("<HHI", content[position : position + 8])
             values[number] = content[position + 8 : position + 8 + length]
             position += 8 + length
         return unpack("<H", values[0x0900])[0], values.get(0x0902, b"").decode().strip()
