@@ -47,6 +47,10 @@ _SCREEN_TYPES = frozenset(
 )
 _LOCALIZERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "SCANOGRAM", "SURVIEW"})
 _LOCALIZER_WORDS = re.compile(r"(?<!\w)(?:SCOUT|TOPO\w*|SURVIEW|SCANO\w*|LOCALI[SZ]ER)(?!\w)")
+_HEAD_WORDS = re.compile(r"HEAD|BRAIN|SKULL|NEURO|CRANI|CEREBR|STROKE|HIRN|KOPF|KEPALA|สมอง|ศีรษะ")
+_OTHER_PARTS = re.compile(
+    r"CHEST|THORA|LUNG|ABDO|PELVI|SPINE|LIVER|KNEE|HIP|SHOULDER|WHOLE\s*BODY|C-SP|L-SP|T-SP"
+)
 _REPORT_WORDS = re.compile(
     r"(?<!\w)(?:DOSE\s*(?:REPORT|INFO\w*|RECORD|SUMMARY)|PATIENT\s*PROTOCOL|SCREEN\s*SAVE)(?!\w)"
 )
@@ -234,12 +238,22 @@ def _merits(stack: Stacked) -> list[tuple[float, str]]:
     original = {"ORIGINAL", "PRIMARY"} <= set(header.image_type)
     usual = THICKNESS_MM[0] <= step <= THICKNESS_MM[1]
     return [
+        (
+            float(_part(stack)),
+            ("another part by name", "a part not named", "a head by name")[_part(stack) + 1],
+        ),
         (float(not is_bone_kernel(header)), "bone kernel" if is_bone_kernel(header) else "soft kernel"),
         (cover, f"{ordered.extent_mm:.0f} mm covered"),
         (float(original), "original images" if original else "derived images"),
         (float(usual), f"slices every {step:.2f} mm"),
         (_instant(header), f"acquired {header.acquired or 'at an unknown time'}"),
     ]
+
+
+def _part(stack: Stacked) -> int:
+    """1 where the words say head, -1 where they say only something else."""
+    words = f"{stack.headers[0].body_part} {stack.description}"
+    return 1 if _HEAD_WORDS.search(words) else -1 if _OTHER_PARTS.search(words) else 0
 
 
 def _instant(header: SliceHeader) -> float:

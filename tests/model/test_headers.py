@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -72,6 +73,22 @@ class TestReadHeaders:
         path.write_bytes(content.replace(b"X" * 60, b"Y" * 60))
         (header,) = read_headers(path)
         assert header.sop_instance_uid == "1.2.826.0.1.3680043.010.01501.1"
+
+    @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.sampled_from(["-62.000000", "1.875000", "-1024"]), st.binary(min_size=1, max_size=8))
+    def test_numbers_that_make_no_sense_are_absent(self, tmp_path: Path, number: str, value: bytes) -> None:
+        path = tmp_path / "one.dcm"
+        if not path.exists():
+            write(dataset(Scan(side=16, fov_mm=30), 0), path)
+        damaged = tmp_path / "damaged.dcm"
+        damaged.write_bytes(
+            path.read_bytes().replace(number.encode(), value.ljust(len(number))[: len(number)])
+        )
+        (header,) = read_headers(damaged)
+        assert header.position is None or all(abs(part) <= 1e5 for part in header.position)
+        assert header.pixel_spacing is None or min(header.pixel_spacing) > 0
+        assert header.pixels is not None
+        assert np.isfinite(header.pixels.intercept)
 
     def test_each_frame_of_an_enhanced_file_is_a_slice(self, tmp_path: Path) -> None:
         headers = read_headers(write(enhanced(Scan(slices=3, side=16)), tmp_path / "enhanced.dcm"))

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.geometry import affine_lps, geometry_notes, missing_slices, sort_stack
 from model.headers import PixelFormat, SliceHeader
 from model.series import choose_series, contrast_words, is_bone_kernel, rank_series, split_stacks
 from model.stroke import Refusal
@@ -50,6 +52,8 @@ class TestChooseSeries:
         ("worse", "reason"),
         [
             ({"kernel": "H70h"}, "soft kernel"),
+            ({"description": "CHEST 5MM", "acquired": "20260102120000"}, "a head by name"),
+            ({"description": "", "body_part": "ABDOMEN"}, "a head by name"),
             ({"image_type": ("DERIVED", "PRIMARY", "AXIAL")}, "original"),
             ({"spacing": 0.75, "count": 200}, "slices every 5.00 mm"),
             ({"count": 18}, "150 mm covered"),
@@ -123,6 +127,30 @@ class TestChooseSeries:
     def test_every_readable_series_is_ranked_once(self) -> None:
         ranked = rank_series([*series("1.1"), *series("1.2", kernel="BONE"), *series("1.3", count=20)])
         assert [choice.chosen for choice in ranked] == ["1.1", "1.3", "1.2"]
+
+    @settings(deadline=None)
+    @given(
+        st.lists(
+            st.tuples(st.floats(-1e5, 1e5), st.floats(-1, 1), st.floats(0.0, 100)), min_size=10, max_size=20
+        )
+    )
+    def test_any_geometry_gives_a_choice(self, drawn: list[tuple[float, float, float]]) -> None:
+        headers = [
+            replace(
+                header,
+                position=(height, 0.0, height),
+                orientation=(1.0, 0, 0, 0, lean, lean),
+                thickness_mm=thick,
+            )
+            for header, (height, lean, thick) in zip(series(count=len(drawn)), drawn, strict=True)
+        ]
+        for choice in rank_series(headers):
+            assert choice.reason
+            if choice.headers:
+                stack = sort_stack(choice.headers)
+                assert missing_slices(stack) >= 0
+                assert np.isfinite(affine_lps(stack)).all()
+                assert all(note.text for note in geometry_notes(stack))
 
     @given(st.lists(st.sampled_from(["1", "2", "3"]), min_size=0, max_size=40))
     def test_every_slice_is_in_one_stack(self, acquisitions: list[str]) -> None:
