@@ -113,9 +113,13 @@ def running_hub(
     data: Path,
     *words: str,
     callers: Sequence[tuple[str, str]] = (("UDON_CT1", "10671"), ("LOEI_CT", "10705")),
+    ready: bool = True,
     **settings: str,
 ) -> Iterator[RunningHub]:
-    """`hub serve` on free ports until the block ends; its log is `data`/serve.log."""
+    """`hub serve` on free ports until the block ends; its log is `data`/serve.log.
+
+    With `ready` False the block begins as soon as the API answers and the DICOM port is open.
+    """
     environment = os.environ | {
         "HUB_DATA": str(data),
         "HUB_HTTP_PORT": str(free_port()),
@@ -147,14 +151,15 @@ def running_hub(
     running = RunningHub(data, environment, token)
     try:
 
-        def ready() -> bool:
+        def up() -> bool:
             assert server.poll() is None, (data / "serve.log").read_text()[-3000:]
             try:
-                return running.client.get("/readyz").status_code == 200
-            except httpx.TransportError:
+                with socket.create_connection(("127.0.0.1", running.dicom_port), timeout=1):
+                    return running.client.get("/readyz").status_code == 200 or not ready
+            except (OSError, httpx.TransportError):
                 return False
 
-        until(ready, seconds=90, hint="readyz")
+        until(up, seconds=90, hint="the hub is up")
         yield running
     finally:
         running.close()
