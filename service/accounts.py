@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ColumnElement, ForeignKey, String, or_, select, true, update
+from sqlalchemy import ColumnElement, ForeignKey, String, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from service.db import Base, Id, UtcDateTime, now, words
@@ -228,8 +228,8 @@ def revoke_token(session: Session, account: Account, token_id: int) -> None:
     token.revoked_at = token.revoked_at or now()
 
 
-def enter_by_token(session: Session, key: str) -> Viewer:
-    """The viewer whose token this is; only reads, so that a wrong token never takes the write lock.
+def enter_by_token(session: Session, key: str) -> tuple[Viewer, bool]:
+    """The viewer whose token this is, and whether its use is due to be noted; only reads.
 
     Raises:
         NotSignedIn: unknown, expired or revoked, or its account was closed; which is not told.
@@ -244,20 +244,13 @@ def enter_by_token(session: Session, key: str) -> Viewer:
     token, account = found
     if not account.active or token.revoked_at or (token.expires_at and token.expires_at <= now()):
         raise NotSignedIn("the token is not known, has expired or was revoked")
-    return viewer_of(account)
+    due = token.last_used_at is None or now() - token.last_used_at > LAST_USED_EVERY
+    return viewer_of(account), due
 
 
 def note_use(session: Session, key: str) -> None:
-    """Note that a token was used just now, once a minute at most."""
-    moment = now()
-    session.execute(
-        update(Token)
-        .where(
-            Token.digest == _digest(key),
-            or_(Token.last_used_at.is_(None), Token.last_used_at < moment - LAST_USED_EVERY),
-        )
-        .values(last_used_at=moment)
-    )
+    """Note that a token was used just now."""
+    session.execute(update(Token).where(Token.digest == _digest(key)).values(last_used_at=now()))
 
 
 def _digest(key: str) -> str:
