@@ -10,10 +10,8 @@ from pacs_gateway import dimse, negotiation, status
 from pacs_gateway.arrivals import Ending
 from pacs_gateway.callers import Callers, Sender
 from pacs_gateway.dimse import Command
-from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.inbox import Inbox
-from pacs_gateway.incoming import Incoming, SopMismatch
-from pacs_gateway.spool import NoRoom, TooLarge
+from pacs_gateway.store import Answer, Store
 from pacs_gateway.upper_layer import (
     A_ABORT,
     A_ASSOCIATE_RQ,
@@ -44,14 +42,6 @@ class Policy:
     idle_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why an instance is not taken: the status to answer and words for the receipt."""
-
-    status: int
-    reason: str
-
-
 class Stopping(ValueError):
     """The listener stops; the association is aborted between two messages."""
 
@@ -77,8 +67,7 @@ class Association:
         self._command_bytes = bytearray()
         self._command: Command | None = None
         self._context_id = 0
-        self._incoming: Incoming | None = None
-        self._refused: Refused | None = None
+        self._store: Store | None = None
 
     def run(self, *, room: bool) -> None:
         """Live the association to its end; `room` says whether the listener may take one more."""
@@ -124,8 +113,8 @@ class Association:
         }
 
     def _end(self, ending: Ending) -> None:
-        if self._incoming is not None:
-            self._incoming.release()
+        if self._store is not None:
+            self._store.abandon()
         try:
             if self._number:
                 self._inbox.close_association(self._number, ending)
@@ -213,92 +202,36 @@ class Association:
         self._begin(self._command)
 
     def _begin(self, command: Command) -> None:
-        if command.field == dimse.C_STORE_RQ and command.has_data_set:
-            self._begin_store(command)
-        elif command.field == dimse.C_ECHO_RQ:
-            self._refused = Refused(status.SUCCESS, "")
-        elif command.field != dimse.C_CANCEL_RQ:
-            self._refused = Refused(status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are provided")
+        if command.field == dimse.C_STORE_RQ:
+            assert self._sender is not None
+            syntax = self._agreed[self._context_id]
+            self._store = Store(self._inbox, self._number, self._sender, command, syntax)
         if not command.has_data_set:
-            self._finish()
+            self._finish(command)
 
     def _take_data(self, fragment: memoryview, is_last: bool) -> None:
         if self._command is None:
             raise ProtocolError("a data set without a command", UNEXPECTED_PDU)
-        if self._incoming is not None and self._refused is None:
-            try:
-                self._incoming.write(fragment)
-            except (TooLarge, OSError) as error:
-                self._refuse(status.OUT_OF_RESOURCES, error)
+        if self._store is not None:
+            self._store.write(fragment)
         if is_last:
-            self._finish()
+            self._finish(self._command)
 
-    def _finish(self) -> None:
-        command = self._command
-        assert command is not None
-        if self._incoming is not None or command.field == dimse.C_STORE_RQ:
-            self._end_store(command)
-        answer = self._refused or Refused(status.SUCCESS, "")
-        self._command = self._incoming = self._refused = None
+    def _finish(self, command: Command) -> None:
+        answer = self._answer(command)
+        self._command = self._store = None
         if command.field != dimse.C_CANCEL_RQ:
-            response = dimse.encode_response(command, answer.status, answer.reason)
+            response = dimse.encode_response(command, answer.status, answer.comment)
             self._stream.write_command(self._context_id, response, limit=self._peer_limit)
+        if command.field == dimse.C_STORE_RQ:
+            self._inbox.prepare()
         self._busy.release()
         if self._stopping:
             raise Stopping
 
-    # C-STORE - PS3.4 annex B
-
-    def _begin_store(self, command: Command) -> None:
-        assert self._sender is not None
-        if not negotiation.is_storage(command.sop_class_uid):
-            self._refused = Refused(status.SOP_CLASS_NOT_SUPPORTED, "not a storage SOP class")
-            return
-        try:
-            self._incoming = self._inbox.incoming(
-                self._sender,
-                sop_class_uid=command.sop_class_uid,
-                sop_instance_uid=command.sop_instance_uid,
-                transfer_syntax_uid=self._agreed[self._context_id],
-            )
-        except (NoRoom, OSError) as error:
-            self._refuse(status.OUT_OF_RESOURCES, error)
-
-    def _end_store(self, command: Command) -> None:
-        if self._refused is None and self._incoming is None:
-            self._refused = Refused(status.CANNOT_UNDERSTAND, "C-STORE without a data set")
-        if self._refused is None:
-            self._keep()
-        if self._refused is not None:
-            self._record_refusal(command, self._refused)
-
-    def _keep(self) -> None:
-        """Success is answered only if this returns without a refusal: durable and indexed."""
-        assert self._incoming is not None and self._sender is not None
-        try:
-            self._inbox.keep(self._number, self._sender, self._incoming)
-        except UnreadableDataSet as error:
-            self._refuse(status.CANNOT_UNDERSTAND, error)
-        except SopMismatch as error:
-            self._refuse(status.DATA_SET_MISMATCH, error)
-        except (OSError, sqlite3.Error) as error:
-            self._refuse(status.OUT_OF_RESOURCES, error)
-        except Exception as error:
-            log.exception("an instance could not be handled", extra=self._about())
-            self._refuse(status.PROCESSING_FAILURE, error)
-
-    def _refuse(self, code: int, error: Exception) -> None:
-        self._refused = Refused(code, str(error))
-
-    def _record_refusal(self, command: Command, refused: Refused) -> None:
-        log.warning("instance refused: %s", refused.reason, extra={**self._about(), "status": refused.status})
-        try:
-            self._inbox.refuse(
-                self._number,
-                sop_instance_uid=command.sop_instance_uid,
-                status=refused.status,
-                reason=refused.reason,
-                incoming=self._incoming,
-            )
-        except (OSError, sqlite3.Error):
-            log.exception("a refusal was not recorded", extra=self._about())
+    def _answer(self, command: Command) -> Answer:
+        if self._store is not None:
+            return self._store.finish()
+        if command.field == dimse.C_ECHO_RQ:
+            return Answer(status.SUCCESS)
+        return Answer(status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are provided")

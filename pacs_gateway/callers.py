@@ -33,7 +33,9 @@ class Caller:
     hcode: str | None = None
 
     def covers(self, calling_ae: str, address: str) -> bool:
-        return self.ae == calling_ae and (not self.addresses or any(_inside(address, a) for a in self.addresses))
+        return self.ae == calling_ae and (
+            not self.addresses or any(_inside(address, a) for a in self.addresses)
+        )
 
 
 class BadCallers(ValueError):

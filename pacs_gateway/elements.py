@@ -19,7 +19,9 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA = 0x7FE00010
 PIXELS = frozenset({0x7FE00008, 0x7FE00009, PIXEL_DATA})
-LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+LONG_VRS = frozenset(
+    {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 SHORT_VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
 )  # PS3.5 table 7.1-2
@@ -90,7 +92,9 @@ class Walk:
             raise UnreadableDataSet(f"sequences nested deeper than {MAX_DEPTH} at byte {value}")
         if self.explicit and bytes(self.data[value - 8 : value - 6]) == b"UN":
             # PS3.5 6.2.2 note: a sequence of unknown VR is implicit little endian inside
-            return Walk(self.data, self.end, explicit=False, big=False, partial=self.partial).items(value, depth)
+            return Walk(self.data, self.end, explicit=False, big=False, partial=self.partial).items(
+                value, depth
+            )
         return self.items(value, depth)
 
     def items(self, position: int, depth: int) -> int:

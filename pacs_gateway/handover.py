@@ -125,7 +125,12 @@ def _instance(row: Any, path_of: PathOf) -> ReceivedInstance:
 
 def _reading_order(instance: ReceivedInstance) -> tuple[int, str, int, str]:
     header = instance.header
-    return (header.series_number or 0, header.series_instance_uid, header.instance_number or 0, instance.sha256)
+    return (
+        header.series_number or 0,
+        header.series_instance_uid,
+        header.instance_number or 0,
+        instance.sha256,
+    )
 
 
 def receipts(

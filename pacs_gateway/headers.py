@@ -115,7 +115,9 @@ def header_of(values: Values, transfer_syntax_uid: str) -> InstanceHeader:
         series_instance_uid=_uid(values, SERIES_INSTANCE_UID, "SeriesInstanceUID"),
         transfer_syntax_uid=transfer_syntax_uid,
         modality=_text(values, MODALITY).upper(),
-        image_type=tuple(part.strip().upper() for part in _text(values, IMAGE_TYPE).split("\\") if part.strip()),
+        image_type=tuple(
+            part.strip().upper() for part in _text(values, IMAGE_TYPE).split("\\") if part.strip()
+        ),
         rows=_unsigned_short(values, ROWS, big),
         columns=_unsigned_short(values, COLUMNS, big),
         number_of_frames=_whole(values, NUMBER_OF_FRAMES) or 1,

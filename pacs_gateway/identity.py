@@ -123,7 +123,9 @@ class _Reading:
     def text(self, tag: int, keyword: str) -> str:
         text, self.charset = decode_thai(self.values.get(tag, b""), self.declared)
         if self.charset != "ascii" and not _agrees(self.declared, self.charset):
-            self.repairs.append(f"charset: {keyword} declared {self.declared or 'nothing'}, read as {self.charset}")
+            self.repairs.append(
+                f"charset: {keyword} declared {self.declared or 'nothing'}, read as {self.charset}"
+            )
         return text.strip("\x00 ")
 
     def day(self, tag: int, keyword: str) -> date | None:

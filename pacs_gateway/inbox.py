@@ -4,7 +4,6 @@ Any number of listeners, workers and the API open the same folder at once. See `
 `index` for what is known of them; the files are the truth and the index can be rebuilt from them.
 """
 
-import logging
 import mmap
 import sqlite3
 import time
@@ -13,17 +12,15 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from pacs_gateway import handover, records
+from pacs_gateway import handover, records, recovery
 from pacs_gateway.arrivals import ArrivedStudy, Ending, Outcome, Receipt, StudyProgress, digest_of
 from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Completion, Waiting, gap_bucket
 from pacs_gateway.headers import scan_header
-from pacs_gateway.incoming import Incoming, origin_of
+from pacs_gateway.incoming import Incoming
 from pacs_gateway.index import Index
 from pacs_gateway.part10 import NotPart10, read_meta
-from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool, is_whole
-
-log = logging.getLogger(__name__)
+from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool
 
 CHUNK = 1 << 20
 GAPS_PER_WRITE = 64
@@ -50,12 +47,13 @@ class Inbox:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self._clock = clock
+        self._closed = False
         self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
         self._index = Index(root / "index.sqlite3")
         self._gaps: Counter[tuple[str, int]] = Counter()
         with self._spool.recovering():
-            self._bury(self._spool.dead_owners())
-            self._index_strays()
+            recovery.bury_the_dead(self._spool, self._index, self._clock())
+            recovery.index_strays(self._spool, self._index)
 
     # Receiving
 
@@ -91,6 +89,10 @@ class Inbox:
             transfer_syntax_uid=transfer_syntax_uid,
         )
 
+    def prepare(self) -> None:
+        """Use the time until the next instance comes to make room for it."""
+        self._spool.prepare()
+
     def keep(self, association_id: int, sender: Sender, incoming: Incoming) -> Outcome:
         """Make a received instance durable, then indexed; only then may Success be said.
 
@@ -119,7 +121,13 @@ class Inbox:
         return recorded.outcome
 
     def refuse(
-        self, association_id: int, *, sop_instance_uid: str, status: int, reason: str, incoming: Incoming | None
+        self,
+        association_id: int,
+        *,
+        sop_instance_uid: str,
+        status: int,
+        reason: str,
+        incoming: Incoming | None,
     ) -> None:
         """Write the receipt of an instance that was not taken; its bytes, if any came, go to quarantine."""
         header = incoming.header if incoming is not None else None
@@ -246,43 +254,14 @@ class Inbox:
     def sweep(self) -> None:
         """Close the associations of processes that died, and index what they had made durable."""
         with self._spool.recovering():
-            dead = self._spool.dead_owners()
-            if dead:
-                self._bury(dead)
-                self._index_strays()
-
-    def _bury(self, owners: list[str]) -> None:
-        now = self._clock()
-        for owner in owners:
-            closed = self._index.write(lambda db, owner=owner: records.close_associations_of(db, owner, now))
-            log.warning("a process of this inbox had died", extra={"owner": owner, "associations_closed": closed})
-
-    def _index_strays(self) -> None:
-        """Index durable files that a crash left without a row; drop those that never were whole."""
-        for path in self._spool.unindexed(self._index.read(records.indexed)):
-            if is_whole(path):
-                self._index_stray(path)
-                log.warning("a durable file was indexed again", extra={"sha256": path.name})
-            else:
-                path.unlink()
-                log.warning("a file that never became durable was removed", extra={"sha256": path.name})
-
-    def _index_stray(self, path: Path) -> None:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            meta = read_meta(data)
-            header = scan_header(data, meta.transfer_syntax_uid, start=meta.data_set_offset)
-        now, size, sender = path.stat().st_mtime, path.stat().st_size, origin_of(meta)
-
-        def record(db: sqlite3.Connection) -> records.Recorded:
-            number = records.open_association(db, self._spool.owner, sender, now)
-            records.close_association(db, number, Ending.KILLED, now)
-            return records.record_instance(db, number, header, path.name, size, now)
-
-        if self._index.write(record).discarded:
-            path.unlink(missing_ok=True)
+            if recovery.bury_the_dead(self._spool, self._index, self._clock()):
+                recovery.index_strays(self._spool, self._index)
 
     def close(self) -> None:
-        """Let go of the folder; what is in it stays."""
+        """Let go of the folder; what is in it stays. Twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
         self._index.write(self._write_gaps)
         self._index.close()
         self._spool.close()

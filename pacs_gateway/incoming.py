@@ -32,7 +32,13 @@ class Incoming:
     """A file being received. Write to it, then `publish`, then `release`; `release` alone throws it away."""
 
     def __init__(
-        self, spool: Spool, sender: Sender, *, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str
+        self,
+        spool: Spool,
+        sender: Sender,
+        *,
+        sop_class_uid: str,
+        sop_instance_uid: str,
+        transfer_syntax_uid: str,
     ) -> None:
         spool.check_room()
         self.sop_class_uid = sop_class_uid
@@ -50,8 +56,7 @@ class Incoming:
         )
         self._sha256 = hashlib.sha256()
         self._size = 0
-        self.part = spool.new_path()
-        self._descriptor = os.open(self.part, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        self.part, self._descriptor = spool.take_part()
 
     def write(self, fragment: memoryview) -> None:
         """Append a piece of the data set.

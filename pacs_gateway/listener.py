@@ -162,7 +162,9 @@ class Listener:
         )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(options, theirs, self._grace_seconds), name="dicom-listener")
+        process = context.Process(
+            target=_serve, args=(options, theirs, self._grace_seconds), name="dicom-listener"
+        )
         process.start()
         theirs.close()
         return _Child(process, ours, time.monotonic())

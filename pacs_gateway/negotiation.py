@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
     HTJ2K,
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
-    JPEG2000,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -107,8 +107,10 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
     answer.result = 0
     answer.result_source = 1
     answer.presentation_context_definition_results_list = results
-    answer.user_information = _user_information()
-    agreed = {context.context_id: str(context.transfer_syntax[0]) for context in results if context.result == 0}
+    answer.user_information = user_information()
+    agreed = {
+        context.context_id: str(context.transfer_syntax[0]) for context in results if context.result == 0
+    }
     return A_ASSOCIATE_AC(answer).encode(), agreed
 
 
@@ -118,7 +120,7 @@ def _supported(proposed: Sequence[PresentationContext]) -> list[PresentationCont
     return [build_context(uid, syntaxes) for uid in classes if uid == Verification or is_storage(uid)]
 
 
-def _user_information() -> list[object]:
+def user_information() -> list[object]:
     length = MaximumLengthNotification()
     length.maximum_length_received = MAX_PDU
     implementation = ImplementationClassUIDNotification()

@@ -17,7 +17,8 @@ _TUPLES = ("image_type", "position", "orientation")
 def open_association(db: Connection, owner: str, sender: Sender, now: float) -> int:
     row = (owner, sender.calling_ae, sender.called_ae, sender.address, sender.hcode, now)
     cursor = db.execute(
-        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, opened_at) VALUES (?,?,?,?,?,?)", row
+        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, opened_at) VALUES (?,?,?,?,?,?)",
+        row,
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
@@ -54,7 +55,9 @@ def record_instance(
     """Index one durable instance."""
     study = header.study_instance_uid
     same = dict(
-        db.execute("SELECT sha256, discarded FROM instances WHERE sop_instance_uid = ?", (header.sop_instance_uid,))
+        db.execute(
+            "SELECT sha256, discarded FROM instances WHERE sop_instance_uid = ?", (header.sop_instance_uid,)
+        )
     )
     if sha256 in same:
         count(db, association_id, study, Outcome.DUPLICATE)

@@ -98,7 +98,9 @@ class Server:
                 connection, address, inbox=self._inbox, callers=self._callers, policy=self._policy
             )
             room = count < self._max_associations
-            thread = threading.Thread(target=self._live, args=(association, room), name="dicom-association", daemon=True)
+            thread = threading.Thread(
+                target=self._live, args=(association, room), name="dicom-association", daemon=True
+            )
             self._running[association] = thread
             thread.start()
 

@@ -1,11 +1,11 @@
 """The inbox's files: written aside, made durable under their hash, found again after a crash.
 
-    owners/<token>/            one folder per process, locked while it lives; its half-written files are in it
-    instances/<2>/<sha256>     durable Part 10 files, named by the hash of their data set
-    quarantine/                bytes that were refused, for diagnosis
+owners/<token>/            one folder per process, locked while it lives; its half-written files are in it
+instances/<2>/<sha256>     durable Part 10 files, named by the hash of their data set
+quarantine/                bytes that were refused, for diagnosis
 """
 
-import errno
+import contextlib
 import fcntl
 import hashlib
 import itertools
@@ -13,12 +13,14 @@ import mmap
 import os
 import secrets
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pacs_gateway.part10 import read_meta
 
+NAMES_FOLLOW = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
 QUARANTINE_FILES = 500
 """The oldest go first beyond this many."""
 DEFAULT_RESERVE = 1 << 30
@@ -36,7 +38,9 @@ class TooLarge(ValueError):
 class Spool:
     """Folders of one inbox, and this process's place in them."""
 
-    def __init__(self, root: Path, *, reserve_bytes: int, instance_limit: int = DEFAULT_INSTANCE_LIMIT) -> None:
+    def __init__(
+        self, root: Path, *, reserve_bytes: int, instance_limit: int = DEFAULT_INSTANCE_LIMIT
+    ) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self.instance_limit = instance_limit
@@ -50,7 +54,8 @@ class Spool:
         for byte in range(256):
             (self.instances / f"{byte:02x}").mkdir(exist_ok=True)
         _sync_folder(self.instances)
-        self._shelves = [os.open(self.instances / f"{byte:02x}", os.O_RDONLY | os.O_CLOEXEC) for byte in range(256)]
+        self._names_follow = names_follow_files(root)
+        self._prepared: deque[tuple[Path, int]] = deque()
         self._folder = self.owners / self.owner
         with self.recovering():
             self._folder.mkdir()
@@ -60,9 +65,22 @@ class Spool:
     def path_of(self, sha256: str) -> Path:
         return self.instances / sha256[:2] / sha256
 
-    def new_path(self) -> Path:
-        """A name for a file still being written."""
-        return self._folder / f"{next(self._names)}.part"
+    def prepare(self) -> None:
+        """Make the file that the next instance goes to, while its sender is still reading it."""
+        if not self._prepared:
+            with contextlib.suppress(OSError):  # what is wrong is said to whoever needs the file
+                self._prepared.append(self._new_part())
+
+    def take_part(self) -> tuple[Path, int]:
+        """A file to write to and its descriptor; both are the caller's from now on."""
+        try:
+            return self._prepared.pop()
+        except IndexError:
+            return self._new_part()
+
+    def _new_part(self) -> tuple[Path, int]:
+        path = self._folder / f"{next(self._names)}.part"
+        return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def check_room(self) -> None:
         """Refuse before the disk is full, so that what is acknowledged can be kept.
@@ -85,7 +103,8 @@ class Spool:
             # the other one may still be on its way to the disk, and both senders will be told Success
             with path.open("rb") as other:
                 os.fsync(other.fileno())
-        os.fsync(self._shelves[int(sha256[:2], 16)])
+        if not self._names_follow:
+            _sync_folder(path.parent)
         return path
 
     def keep_aside(self, part: Path) -> Path | None:
@@ -131,7 +150,7 @@ class Spool:
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         assert self._lock is not None
-        for descriptor in (self._lock, *self._shelves):
+        for descriptor in (self._lock, *(descriptor for _, descriptor in self._prepared)):
             os.close(descriptor)
 
 
@@ -149,8 +168,20 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def disk_is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+def names_follow_files(root: Path) -> bool:
+    """Whether fsync of a file that was just linked makes the new name durable too.
+
+    These file systems log the name and the inode together; elsewhere the folder needs a sync of its own,
+    which on a busy disk costs as much again.
+    """
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    except OSError:
+        return False
+    kinds = {fields[4]: fields[fields.index("-") + 1] for fields in mounts}
+    place = root.resolve()
+    mount = next((str(folder) for folder in (place, *place.parents) if str(folder) in kinds), "")
+    return kinds.get(mount) in NAMES_FOLLOW
 
 
 def _try_lock(path: Path) -> int | None:

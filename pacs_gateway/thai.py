@@ -4,6 +4,7 @@ The charset that a file declares is often wrong (standards.md measured every mix
 Only NFC is applied: NFKC would split sara am (U+0E33).
 """
 
+import codecs
 import re
 import unicodedata
 from datetime import date
@@ -79,8 +80,8 @@ def _codec(declared: str | None) -> str | None:
     for term in reversed((declared or "").split("\\")):
         encoding = python_encoding.get(term.strip()) or python_encoding.get(_mended(term))
         if encoding is not None:
-            codec = encoding[0] if isinstance(encoding, list) else encoding
-            return "utf-8" if codec == "utf8" else "cp874" if codec == "tis_620" else codec
+            codec = codecs.lookup(encoding[0] if isinstance(encoding, list) else encoding).name
+            return "cp874" if codec == "tis-620" else codec
     return None
 
 

@@ -133,6 +133,8 @@ def fragments(content: memoryview) -> Iterator[tuple[int, bool, bool, memoryview
         length, context_id, control = _VALUE_HEADER(content, position)
         following = position + 4 + length
         if length < 2 or following > end:
-            raise ProtocolError(f"presentation data value of {length} bytes in a PDU of {end}", INVALID_PARAMETER)
+            raise ProtocolError(
+                f"presentation data value of {length} bytes in a PDU of {end}", INVALID_PARAMETER
+            )
         yield context_id, bool(control & 1), bool(control & 2), content[position + 6 : following]
         position = following

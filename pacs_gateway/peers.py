@@ -1,0 +1,121 @@
+"""Other application entities: reach one, open an association with it, end it cleanly."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs_gateway.upper_layer import MAX_PDU
+
+LAST_WORDS_SECONDS = 5.0
+CALLING_AE = "IMAGINGHUB"
+
+
+class PeerUnreachable(ValueError):
+    """No association: nobody answers, or the peer rejects us; the text says which."""
+
+
+class NothingAccepted(PeerUnreachable):
+    """The peer took the association but none of its presentation contexts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another application entity."""
+
+    ae_title: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+def echo(peer: Peer, *, calling_ae: str = CALLING_AE, timeout_seconds: float = 10.0) -> None:
+    """Verify that the peer answers C-ECHO.
+
+    Raises:
+        PeerUnreachable: it does not.
+    """
+    association, connection = associate(peer, calling_ae, [(Verification, "")], timeout_seconds)
+    try:
+        status = association.send_c_echo()
+    finally:
+        finish(association, connection)
+    if getattr(status, "Status", None) != 0:
+        raise PeerUnreachable(f"{peer} did not answer C-ECHO with success")
+
+
+def implicit_context(context: tuple[str, str]) -> tuple[str, str] | None:
+    """Old peers know implicit VR only; explicit little endian is the one syntax that is rewritten for them."""
+    return (context[0], ImplicitVRLittleEndian) if context[1] == ExplicitVRLittleEndian else None
+
+
+def associate(
+    peer: Peer, calling_ae: str, contexts: Sequence[tuple[str, str]], seconds: float
+) -> tuple[Association, socket.socket | None]:
+    """An established association and the connection under it."""
+    connections: list[socket.socket] = []
+
+    def opened(event: evt.Event) -> None:
+        connection = event.assoc.dul.socket.socket
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connections.append(connection)
+
+    _knock(peer, seconds)
+    ae = AE(ae_title=calling_ae)
+    ae.maximum_pdu_size = MAX_PDU
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
+    for sop_class, syntax in contexts:
+        ae.requested_contexts = [*ae.requested_contexts, build_context(sop_class, syntax or None)]
+        implicit = implicit_context((sop_class, syntax))
+        if implicit is not None and implicit not in contexts:
+            ae.requested_contexts = [*ae.requested_contexts, build_context(*implicit)]
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        ae_title=peer.ae_title,
+        max_pdu=MAX_PDU,
+        evt_handlers=[(evt.EVT_CONN_OPEN, opened)],
+    )
+    connection = connections[0] if connections else None
+    if association.is_established:
+        return association, connection
+    finish(association, connection)
+    answer: Any = association.acceptor.primitive
+    if answer is not None and answer.result == 0:
+        raise NothingAccepted(f"{peer} accepts nothing of what is to be sent")
+    if association.is_rejected:
+        raise PeerUnreachable(
+            f"{peer} rejects {calling_ae}: {answer.reason_str if answer else 'no reason given'}"
+        )
+    raise PeerUnreachable(f"{peer} aborts the association")
+
+
+def _knock(peer: Peer, seconds: float) -> None:
+    """Find out whether anybody listens: pynetdicom leaves its socket open and says nothing of the reason."""
+    try:
+        socket.create_connection((peer.host, peer.port), timeout=seconds).close()
+    except OSError as error:
+        raise PeerUnreachable(f"{peer} cannot be reached: {error}") from error
+
+
+def finish(association: Association, connection: socket.socket | None) -> None:
+    """Release, or abort what cannot be released; pynetdicom leaves the socket of a lost association open."""
+    if association.is_established:
+        association.release()
+    else:
+        association.abort()
+    if association.ident is not None:
+        association.join(LAST_WORDS_SECONDS)
+    if connection is not None:
+        connection.close()
