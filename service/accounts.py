@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import ColumnElement, ForeignKey, String, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
+from service.arrivals import clean
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound, NotSignedIn
 from service.hospitals import find_hospital
@@ -135,7 +136,7 @@ def add_account(
         BadRequest: name or password too short, or the role needs a hospital.
         NotFound: no such hospital.
     """
-    if not 2 <= len(username) <= 100 or username != username.strip():
+    if not 2 <= len(username) <= 100 or username != username.strip() or not username.isprintable():
         raise BadRequest(f"username {username!r} must have 2 to 100 characters and no spaces around them")
     if session.scalar(select(Account.id).where(Account.username == username)):
         raise AlreadyExists(f"the username {username!r} is taken")
@@ -168,7 +169,7 @@ def find_account(session: Session, username: str) -> Account:
     Raises:
         NotFound: there is none.
     """
-    if account := session.scalar(select(Account).where(Account.username == username)):
+    if account := session.scalar(select(Account).where(Account.username == clean(username))):
         return account
     raise NotFound(f"no account is called {username!r}")
 
@@ -189,7 +190,7 @@ def sign_in(session: Session, username: str, password: str) -> Account:
     Raises:
         NotSignedIn: unknown name, wrong password or an account that was closed; which is not told.
     """
-    account = session.scalar(select(Account).where(Account.username == username))
+    account = session.scalar(select(Account).where(Account.username == clean(username)))
     known = account.password_hash if account and account.password_hash else _decoy()
     try:
         HASHER.verify(known, password)
@@ -204,7 +205,7 @@ def issue_token(session: Session, account: Account, *, label: str = "", days: in
     """Make a machine's key; it is returned here once and cannot be shown again."""
     key = f"hub_{secrets.token_urlsafe(32)}"
     expires_at = None if days is None else now() + timedelta(days=days)
-    session.add(Token(account_id=account.id, digest=_digest(key), label=label, expires_at=expires_at))
+    session.add(Token(account_id=account.id, digest=_digest(key), label=clean(label), expires_at=expires_at))
     session.flush()
     return key
 

@@ -45,7 +45,7 @@ class TestAddAccount:
         with pytest.raises(AlreadyExists, match="somchai"):
             add_account(session, "somchai", Role.ADMIN)
 
-    @pytest.mark.parametrize("username", ["", "a", " somchai", "x" * 101])
+    @pytest.mark.parametrize("username", ["", "a", " somchai", "som\0chai", "x" * 101])
     def test_a_name_that_is_none_is_refused(self, session: Session, username: str) -> None:
         with pytest.raises(BadRequest, match="2 to 100"):
             add_account(session, username, Role.ADMIN)
