@@ -43,7 +43,7 @@ def create_app(
     app.state.settings = settings
     app.state.engine = engine or make_engine(settings.database)
     app.state.storage = open_storage(settings.storage, settings.storage_folder)
-    app.state.inbox = cache(lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_mb * 1_000_000))
+    app.state.inbox = cache(lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes))
     app.state.enqueue = enqueue
     app.state.queue_depth = queue_depth
     app.state.worker_seen = worker_seen

@@ -48,9 +48,6 @@ class Settings:
     dicom_port: int = field(default=11112, metadata=PORT)
     """The port for plain DICOM."""
 
-    dicom_tls_port: int = field(default=2762, metadata=PORT)
-    """The port for DICOM over TLS."""
-
     ae_title: str = "IMAGINGHUB"
     """The name this hub answers to, 1 to 16 characters (PS3.5 6.2, AE)."""
 
@@ -71,9 +68,6 @@ class Settings:
 
     disk_reserve_mb: int = field(default=1024, metadata={"low": 0, "high": 10_000_000})
     """Free megabytes below which new studies are refused (0xA700) and readiness fails."""
-
-    return_results: bool = False
-    """Push result objects back to the hospital that sent the study."""
 
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
@@ -105,6 +99,11 @@ class Settings:
         if self.jobs_url or self.database_url.startswith("postgresql"):
             return self._address(self.jobs_url or self.database_url)
         return f"sqlite:///{self.data.absolute() / 'jobs.sqlite'}"
+
+    @property
+    def disk_reserve_bytes(self) -> int:
+        """HUB_DISK_RESERVE_MB in bytes."""
+        return self.disk_reserve_mb * 1_000_000
 
     @property
     def inbox(self) -> Path:

@@ -5,10 +5,14 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 CHUNK = 1 << 20
+SYNCS_AT_ONCE = 16
+"""The file system commits syncs that wait together in one go."""
 
 
 class StorageError(Exception):
@@ -36,6 +40,9 @@ class Storage(Protocol):
         Keeping the same content again changes nothing.
         """
 
+    def keep_all(self, paths: Sequence[Path]) -> list[str]:
+        """Keep several files durably and return their keys; quicker than one by one."""
+
     def keep_bytes(self, content: bytes) -> str:
         """Keep bytes durably and return their key."""
 
@@ -53,33 +60,53 @@ class Storage(Protocol):
 
 
 class FolderStorage:
-    """Files in a local folder, spread over 65,536 sub-folders by the first digits of their key."""
+    """Files in a local folder, spread over 256 sub-folders by the first digits of their key."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._scratch = root / "incoming"
         self._scratch.mkdir(parents=True, exist_ok=True)
+        missing = [folder for n in range(256) if not (folder := root / f"{n:02x}").is_dir()]
+        for folder in missing:
+            folder.mkdir(exist_ok=True)
+        if missing:
+            _sync(root)
 
     def keep(self, path: Path) -> str:
-        """Link the file where the file system allows, else copy it; see `Storage.keep`.
+        """See `Storage.keep`.
 
         Raises:
             DamagedFile: the file changed while it was copied.
         """
+        return self.keep_all([path])[0]
+
+    def keep_all(self, paths: Sequence[Path]) -> list[str]:
+        """Link each file where the file system allows, else copy it; see `Storage.keep_all`.
+
+        Folders are synced at the end, each once and several at a time: a sync after every link costs a
+        journal commit each, 4.6 s for a study of 324 slices.
+
+        Raises:
+            DamagedFile: a file changed while it was copied.
+        """
+        keys = [self._link(path) for path in paths]
+        folders = {self._target(key).parent for key in keys}
+        with ThreadPoolExecutor(min(SYNCS_AT_ONCE, len(folders) or 1)) as pool:
+            list(pool.map(_sync, folders))
+        return keys
+
+    def _link(self, path: Path) -> str:
         key = _hash(path)
         target = self._target(key)
-        if target.exists():
-            return key
-        self._make_folder(target.parent)
-        try:
-            os.link(path, target)
-        except FileExistsError:
-            return key
-        except OSError:
-            self._copy(path, key)
-        else:
-            _sync(target)
-        _sync(target.parent)
+        if not target.exists():
+            # the content first: once the name is durable, so is what it names
+            _sync(path)
+            try:
+                os.link(path, target)
+            except FileExistsError:
+                pass
+            except OSError:
+                self._copy(path, key)
         return key
 
     def keep_bytes(self, content: bytes) -> str:
@@ -119,13 +146,7 @@ class FolderStorage:
     def _target(self, key: str) -> Path:
         if not re.fullmatch(r"[0-9a-f]{64}", key):
             raise BadKey(f"{key!r} is not a key: 64 hexadecimal digits in lower case")
-        return self.root / key[:2] / key[2:4] / key
-
-    def _make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            _sync(folder.parent)
-            _sync(self.root)
+        return self.root / key[:2] / key
 
     def _copy(self, path: Path, key: str) -> None:
         with tempfile.NamedTemporaryFile(dir=self._scratch, delete=False) as copy:

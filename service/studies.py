@@ -98,13 +98,13 @@ def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Stu
     raise NotFound(f"no study {study_instance_uid!r}")
 
 
-def load_study(session: Session, study_id: int) -> Study:
-    """The study for a job that changes it; others that would change it wait.
+def load_study(session: Session, study_id: int, *, lock: bool = True) -> Study:
+    """The study for a job that changes it; others that would change it wait, unless `lock` is False.
 
     Raises:
         NotFound: there is none.
     """
-    if study := session.get(Study, study_id, with_for_update=True):
+    if study := session.get(Study, study_id, with_for_update=lock):
         return study
     raise NotFound(f"no study has the number {study_id}")
 

@@ -53,27 +53,41 @@ def allowed(folder: str, name: str) -> bool:
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_folder_imports_only_the_siblings_it_may(folder: str) -> None:
-    wrong = [(path.name, name) for path in modules(folder) for name in imported_names(path)
-             if not allowed(folder, name)]
+    wrong = [
+        (path.name, name)
+        for path in modules(folder)
+        for name in imported_names(path)
+        if not allowed(folder, name)
+    ]
     assert wrong == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_third_party_stays_in_its_folder(folder: str) -> None:
-    wrong = [(path.name, name) for path in modules(folder) for name in imported_names(path)
-             if folder not in ONLY_IN.get(name.partition(".")[0], {folder})]
+    wrong = [
+        (path.name, name)
+        for path in modules(folder)
+        for name in imported_names(path)
+        if folder not in ONLY_IN.get(name.partition(".")[0], {folder})
+    ]
     assert wrong == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_module_is_at_most_300_lines(folder: str) -> None:
-    long = [(path.name, lines) for path in modules(folder)
-            if "versions" not in path.parts and (lines := len(path.read_text("utf-8").splitlines())) > 300]
+    long = [
+        (path.name, lines)
+        for path in modules(folder)
+        if "versions" not in path.parts and (lines := len(path.read_text("utf-8").splitlines())) > 300
+    ]
     assert long == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_module_opens_with_a_sentence(folder: str) -> None:
-    silent = [path.name for path in modules(folder)
-              if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    silent = [
+        path.name
+        for path in modules(folder)
+        if path.name != "__init__.py" and not ast.get_docstring(ast.parse(path.read_text("utf-8")))
+    ]
     assert silent == []

@@ -79,7 +79,7 @@ def _worker(app: FastAPI) -> bool:
 
 
 def _disk(app: FastAPI) -> bool:
-    return shutil.disk_usage(_settings(app).data).free >= _settings(app).disk_reserve_mb * 1_000_000
+    return shutil.disk_usage(_settings(app).data).free >= _settings(app).disk_reserve_bytes
 
 
 def _settings(app: FastAPI) -> Settings:

@@ -18,10 +18,10 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 
 def test_every_kind_of_value_is_read() -> None:
     settings = read_settings(
-        {"HUB_DATA": "/srv/hub", "HUB_HTTP_PORT": "81", "HUB_RETURN_RESULTS": "yes", "HUB_AE_TITLE": "HUB R8"}
+        {"HUB_DATA": "/srv/hub", "HUB_HTTP_PORT": "81", "HUB_LEARN_CALLERS": "yes", "HUB_AE_TITLE": "HUB R8"}
     )
     assert (settings.data, settings.http_port) == (Path("/srv/hub"), 81)
-    assert (settings.return_results, settings.ae_title) == (True, "HUB R8")
+    assert (settings.learn_callers, settings.ae_title) == (True, "HUB R8")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_every_kind_of_value_is_read() -> None:
         ("HUB_HTTP_PORT", "70000", "1 to 65535"),
         ("HUB_HTTP_PORT", "http", "a whole number"),
         ("HUB_WORKERS", "-1", "0 to 64"),
-        ("HUB_RETURN_RESULTS", "maybe", "one of"),
+        ("HUB_LEARN_CALLERS", "maybe", "one of"),
         ("HUB_AE_TITLE", "SEVENTEEN_LETTERS", "1 to 16"),
         ("HUB_AE_TITLE", "A\\B", "1 to 16"),
         ("HUB_LOG_LEVEL", "LOUD", "DEBUG, INFO"),

@@ -1,0 +1,37 @@
+"""`hub`: every command of the imaging hub."""
+
+import sys
+
+import typer
+
+from service.commands import accounts, callers, doctor, run, studies
+from service.errors import HubError
+from service.settings import BadSetting
+
+app = typer.Typer(
+    name="hub",
+    help="Receives CT brain studies from hospital PACS, flags stroke, and carries the patient on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (run.serve, run.listen, run.work, run.api):
+    app.command()(command)
+for command in (studies.send, studies.wait, studies.result, studies.import_):
+    app.command(name=command.__name__.rstrip("_"))(command)
+app.command()(doctor.doctor)
+app.add_typer(accounts.app, name="account")
+app.add_typer(callers.app, name="caller")
+
+
+def main() -> None:
+    """Run a command; a refusal is one line on standard error and exit status 1."""
+    try:
+        app()
+    except (HubError, BadSetting) as refusal:
+        print(f"hub: {refusal}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""`hub doctor`: what is wrong with this installation, in words."""
+
+import json
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import typer
+from model.weights import BadArtefact, load_artefact
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from service.commands.opening import open_settings
+from service.db import make_engine, session_scope
+from service.jobs import JobClient
+from service.settings import Settings
+
+STALE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    well: bool
+    said: str
+
+
+def doctor() -> None:
+    """Look at disk, database, model, processes and ports; exit status 1 when anything is wrong."""
+    settings = open_settings()
+    checks = list(examine(settings))
+    for check in checks:
+        print(f"{'ok  ' if check.well else 'BAD '} {check.name:<10} {check.said}")
+    raise typer.Exit(0 if all(check.well for check in checks) else 1)
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Every check, in the order in which one depends on the other."""
+    for name, look in CHECKS.items():
+        try:
+            yield Check(name, True, look(settings))
+        except Ill as ill:
+            yield Check(name, False, str(ill))
+
+
+class Ill(Exception):
+    """What is wrong and what to do about it."""
+
+
+def _disk(settings: Settings) -> str:
+    free_mb = shutil.disk_usage(settings.data).free // 2**20
+    if free_mb < settings.disk_reserve_mb:
+        raise Ill(
+            f"{free_mb} MB free in {settings.data}, below HUB_DISK_RESERVE_MB={settings.disk_reserve_mb}: "
+            "studies are being refused (0xA700); free some space"
+        )
+    return f"{free_mb} MB free in {settings.data}"
+
+
+def _database(settings: Settings) -> str:
+    engine = make_engine(settings.database)
+    try:
+        with session_scope(engine, write=False) as session:
+            revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    except SQLAlchemyError as error:
+        raise Ill(
+            f"cannot be read ({type(error).__name__}); start `hub serve` once, or see HUB_DATABASE_URL"
+        ) from None
+    finally:
+        engine.dispose()
+    return f"{engine.dialect.name}, tables at {revision}"
+
+
+def _model(settings: Settings) -> str:
+    try:
+        artefact = load_artefact(settings.model)
+    except BadArtefact as error:
+        raise Ill(str(error)) from None
+    return f"{artefact.name}, sha256 {artefact.digest[:12]}"
+
+
+def _workers(settings: Settings) -> str:
+    client = JobClient(settings.jobs_database)
+    try:
+        alive = [each for each in client.workers() if each.seconds_silent < STALE_SECONDS]
+        failed = client.failed(limit=1000)
+    finally:
+        client.close()
+    if not alive:
+        raise Ill(
+            f"none was heard in the last {STALE_SECONDS:.0f} s: studies wait; start `hub work` or `hub serve`"
+        )
+    return f"{len(alive)} at work, {len(failed)} failed jobs"
+
+
+def _processes(settings: Settings) -> str:
+    path = settings.data / "processes.json"
+    if not path.exists():
+        return "not run by `hub serve`"
+    rows = json.loads(path.read_text())["children"]
+    return ", ".join(f"{row['name']} (restarted {row['restarts']} times)" for row in rows)
+
+
+def _dicom(settings: Settings) -> str:
+    return _answers("DICOM", settings.dicom_host, settings.dicom_port)
+
+
+def _http(settings: Settings) -> str:
+    return _answers("HTTP", settings.http_host, settings.http_port)
+
+
+def _answers(what: str, host: str, port: int) -> str:
+    here = "127.0.0.1" if host == "0.0.0.0" else host  # an open socket answers on loopback too
+    try:
+        with socket.create_connection((here, port), timeout=2):
+            return f"{what} answers on {host}:{port}"
+    except OSError as error:
+        raise Ill(
+            f"nothing answers on {host}:{port} ({error.strerror or error}); is `hub serve` running?"
+        ) from None
+
+
+CHECKS: dict[str, Callable[[Settings], str]] = {
+    "disk": _disk,
+    "database": _database,
+    "model": _model,
+    "workers": _workers,
+    "processes": _processes,
+    "dicom": _dicom,
+    "http": _http,
+}

@@ -1,0 +1,101 @@
+"""The loop from the inbox into the hub: a study is shown while it arrives and admitted once complete."""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from pacs_gateway.arrivals import ArrivedStudy
+from pacs_gateway.inbox import Inbox
+from service import pathway, studies
+from service.db import session_scope
+from service.orders import Orders
+from service.states import StudyState
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+DISCARD_AFTER = timedelta(hours=1)
+"""Inbox files of a study that storage holds are the same file by another name; they need not go at once."""
+DISCARD_EVERY = timedelta(minutes=1)
+
+
+class Intake:
+    """Admits complete studies and queues their analysis.
+
+    Admit, queue, hand over, in this order, each repeatable: a crash between two of them is made good by the
+    next round. One process at a time holds the lock; the others wait to take over.
+    """
+
+    def __init__(self, engine: Engine, storage: Storage, inbox: Inbox, orders: Orders, lock: Path) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._inbox = inbox
+        self._orders = orders
+        self._lock = lock
+        self._discarded_at = datetime.min.replace(tzinfo=UTC)
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; a round that fails is logged and tried again."""
+        with self._alone(stop) as mine:
+            while mine and not stop.is_set():
+                try:
+                    self.round(datetime.now(UTC))
+                except Exception:
+                    log.exception("intake round failed")
+                    stop.wait(1.0)
+                stop.wait(POLL_SECONDS)
+
+    def round(self, now: datetime) -> int:
+        """One look at the inbox.
+
+        Returns:
+            How many studies were admitted.
+        """
+        self._show_receiving(now)
+        ready = self._inbox.ready_studies(now)
+        for arrived in ready:
+            self._take(arrived)
+        if now - self._discarded_at >= DISCARD_EVERY:
+            self._inbox.discard_taken(before=now - DISCARD_AFTER)
+            self._discarded_at = now
+        return len(ready)
+
+    def _take(self, arrived: ArrivedStudy) -> None:
+        with session_scope(self._engine) as session:
+            study = pathway.admit(session, arrived, self._storage)
+        if study.state in (StudyState.READY, StudyState.ANALYSING):
+            self._orders.analyse(study.id, study.revision)
+        self._inbox.hand_over(arrived.study_instance_uid, arrived.digest)
+        extra = {"study": study.id, "revision": study.revision, "why": arrived.completion.text}
+        log.info("study admitted", extra=extra)
+
+    def _show_receiving(self, now: datetime) -> None:
+        arriving = self._inbox.receiving(now)
+        if arriving:
+            with session_scope(self._engine) as session:
+                for progress in arriving:
+                    studies.note_receiving(session, progress)
+
+    @contextmanager
+    def _alone(self, stop: threading.Event) -> Iterator[bool]:
+        handle = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            while not stop.is_set():
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    stop.wait(1.0)
+                else:
+                    yield True
+                    return
+            yield False
+        finally:
+            os.close(handle)

@@ -1,0 +1,119 @@
+"""The whole path of a study in one file: admitted from the inbox, analysed, given a final state."""
+
+import dataclasses
+import logging
+import time
+
+from model.detect import Detector
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from model.picture import key_slices
+from model.stroke import Prediction
+from model.volume import UnreadableStudy, Volume, load_head_ct
+from pacs_gateway.arrivals import ArrivedStudy
+from service import findings, series, studies
+from service.db import now, session_scope
+from service.failures import Failure
+from service.orders import Argument
+from service.states import StudyState
+from service.steps import Step
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+ANALYSE_TIMEOUT_S = 300.0
+"""Longer than the slowest study on two cores by far; a hung decoder must not hold the only slot."""
+
+
+def admit(session: Session, arrived: ArrivedStudy, storage: Storage) -> studies.Study:
+    """Take a complete study from the inbox into storage and rows.
+
+    May be repeated after a crash at any point: files are kept under their own hash, and the same set of
+    instances is the same revision.
+    """
+    # every file is durable in storage before a row says so
+    keys = storage.keep_all([each.path for each in arrived.instances])
+    stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
+
+    return studies.register_study(session, arrived, stored)
+
+
+class Pathway:
+    """The steps that a worker runs, with what they need: rows, files, and the network."""
+
+    def __init__(self, engine: Engine, storage: Storage, detector: Detector) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._detector = detector
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the job `ANALYSE`, in order."""
+        return (Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),)
+
+    def analyse(self, argument: Argument) -> None:
+        """Look for stroke in one revision of a study; ends in flagged, clear, review or refused."""
+        # a study that changed since has a job of its own
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if not _awaits(study, argument["revision"]):
+                log.info("analysis not needed", extra=argument)
+                return
+            studies.begin_analysis(session, study)
+            keys = series.storage_keys(session, study.id)
+            seconds = _waited(study)
+
+        # a refusal is an answer, with its reasons; anything else unexpected is the job engine's to retry
+        started = time.perf_counter()
+        try:
+            volume = load_head_ct([self._storage.path(key) for key in keys])
+        except UnreadableStudy as refusal:
+            self._refuse(argument, refusal)
+            return
+        seconds["load"] = time.perf_counter() - started
+
+        prediction = self._detector.detect(volume)
+
+        # pictures first, then the rows that point to them
+        started = time.perf_counter()
+        pictures = self._keep_pictures(volume, prediction)
+        seconds["pictures"] = time.perf_counter() - started
+        prediction = dataclasses.replace(prediction, seconds=seconds | dict(prediction.seconds))
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                findings.record_prediction(session, study, prediction, pictures)
+        log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
+
+    def give_up(self, failure: Failure) -> None:
+        """The job engine will not try again: say so on the study, with the step and the error."""
+        argument: Argument = failure.argument
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                studies.mark_failed(session, study, failure.step, failure.error)
+        log.error("study failed", extra=argument | {"step": failure.step})
+
+    def _refuse(self, argument: Argument, refusal: UnreadableStudy) -> None:
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if _awaits(study, argument["revision"]):
+                studies.mark_refused(session, study, refusal.refusals, refusal.notes)
+        log.info("study refused", extra=argument | {"reasons": [each.value for each in refusal.refusals]})
+
+    def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[findings.KeySlice]:
+        return [(index, self._storage.keep_bytes(webp)) for index, webp in key_slices(volume, prediction)]
+
+
+def _waited(study: studies.Study) -> dict[str, float]:
+    """Seconds from the last slice until the study was complete and admitted, and from then until now."""
+    assert study.ready_at is not None, study.id
+    return {
+        "completion": (study.ready_at - study.last_received_at).total_seconds(),
+        "queue": (now() - study.ready_at).total_seconds(),
+    }
+
+
+def _awaits(study: studies.Study, revision: int) -> bool:
+    """Whether this revision is the study's present one and has no outcome yet."""
+    return study.revision == revision and study.state in (StudyState.READY, StudyState.ANALYSING)

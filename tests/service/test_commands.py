@@ -1,0 +1,92 @@
+"""The `hub` command line as a person types it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Shell:
+    """Runs `hub` with its own data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.environment = {**os.environ, "HUB_DATA": str(data), "HUB_HTTP_PORT": "1", "HUB_DICOM_PORT": "1"}
+        self.environment.pop("HUB_TEST_DATABASE_URL", None)
+
+    def __call__(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "service", *words],
+            env=self.environment | settings, cwd=ROOT, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("hub"))
+
+
+def test_caller_is_added_listed_and_removed(hub: Shell) -> None:
+    assert hub("caller", "add", "LOEI_CT", "--hospital", "10705", "--address", "10.8.0.0/16").returncode == 0
+    assert "LOEI_CT          10705  10.8.0.0/16" in hub("caller", "list").stdout
+    listed = json.loads((Path(hub.environment["HUB_DATA"]) / "callers.json").read_text())
+    assert listed["callers"] == [{"ae": "LOEI_CT", "addresses": ["10.8.0.0/16"], "hcode": "10705"}]
+    assert hub("caller", "remove", "LOEI_CT", "--hospital", "10705").returncode == 0
+    assert "LOEI_CT" not in hub("caller", "list").stdout
+
+
+def test_refusal_is_one_line_and_status_1(hub: Shell) -> None:
+    done = hub("caller", "add", "LOEI_CT", "--hospital", "99999", "--address", "10.8.0.0/16")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "hub: no hospital has the code '99999'"
+
+
+def test_token_opens_an_account_that_is_listed(hub: Shell) -> None:
+    assert hub("account", "add", "pacs", "--role", "vendor", "--hospital", "10671").returncode == 0
+    assert hub("account", "token", "pacs").stdout.startswith("hub_")
+    assert "pacs" in hub("account", "list").stdout
+
+
+def test_unknown_study_times_out_with_status_1(hub: Shell) -> None:
+    done = hub("wait", "1.2.3", "--timeout", "0")
+    assert done.returncode == 1
+    assert "study 1.2.3 is not known after 0 s" in done.stderr
+
+
+def test_result_of_unknown_study_is_refused(hub: Shell) -> None:
+    done = hub("result", "1.2.3")
+    assert (done.returncode, done.stderr.strip()) == (1, "hub: no study '1.2.3'")
+
+
+def test_address_of_peer_is_checked(hub: Shell, tmp_path: Path) -> None:
+    done = hub("send", str(tmp_path), "--to", "nowhere")
+    assert done.returncode == 1
+    assert "'nowhere' is not AET@HOST:PORT" in done.stderr
+
+
+def test_text_file_is_not_imported(hub: Shell, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear colleague")
+    done = hub("import", str(tmp_path))
+    assert done.returncode == 1
+    assert "letter.txt" in done.stderr
+    assert "0 of 1 taken" in done.stdout
+
+
+def test_bad_setting_names_variable_value_and_limit(hub: Shell) -> None:
+    done = hub("doctor", HUB_HTTP_PORT="70000")
+    assert done.returncode == 1
+    assert "HUB_HTTP_PORT" in done.stderr
+    assert "70000" in done.stderr
+    assert "65535" in done.stderr
+
+
+def test_doctor_says_what_is_wrong(hub: Shell) -> None:
+    done = hub("doctor")
+    assert done.returncode == 1
+    assert "BAD  workers    none heard" in done.stdout
+    assert "BAD  dicom      nothing answers on 127.0.0.1:1 " in done.stdout
+    assert "ok   database   sqlite" in done.stdout

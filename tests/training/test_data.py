@@ -1,0 +1,150 @@
+"""Cases, splits and batches: nothing leaks, nothing unknown becomes a zero."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.network import MASKS
+from model.stroke import StrokeType
+from tests.training.cases import SHAPE, small_case, write_sich
+from training.augment import augment
+from training.cases import IGNORE_BIT, Case, load_cases, pack_masks, save_case
+from training.data import (
+    SliceDraw,
+    Split,
+    assert_disjoint,
+    slice_labels,
+    split_patients,
+    study_labels,
+    unpack,
+)
+from training.paint import paint_case, survey
+from training.sich import SichStudy, bleeding_case, clean_case, read_patients, read_study
+
+
+class TestCases:
+    def test_a_case_survives_the_cache(self, tmp_path: Path) -> None:
+        case = small_case(1)
+        save_case(case, tmp_path)
+        (read,) = load_cases([tmp_path])
+        assert read.card == case.card
+        assert np.array_equal(read.hu, case.hu)
+        assert np.array_equal(read.masks, case.masks)
+
+    def test_every_haemorrhage_is_also_any_ich(self) -> None:
+        mask = np.zeros((2, 4, 4), bool)
+        mask[0, 1, 1] = True
+        planes, ignored = unpack(torch.from_numpy(pack_masks({"sdh": mask}, mask.shape).astype(np.float32)))
+        assert planes[0, MASKS.index(StrokeType.ANY_ICH)].sum() == 1
+        assert planes[0, MASKS.index(StrokeType.SDH)].sum() == 1
+        assert planes.sum() == 2
+        assert ignored.sum() == 0
+
+
+class TestSplit:
+    def test_cases_of_one_patient_stay_together(self) -> None:
+        cases = [small_case(seed) for seed in range(12)]
+        twins = [replace(case, card=replace(case.card, name=case.card.name + "b")) for case in cases]
+        split = split_patients([*cases, *twins], (0.3, 0.3))
+        assert_disjoint(split)
+        assert len(split.train) + len(split.calibration) + len(split.test) == 24
+
+    def test_more_cases_move_no_one(self) -> None:
+        few = split_patients([small_case(seed) for seed in range(6)], (0.3, 0.3))
+        many = split_patients([small_case(seed) for seed in range(12)], (0.3, 0.3))
+        assert {c.card.name for c in few.train} <= {c.card.name for c in many.train}
+
+    def test_a_leak_is_refused_by_name(self) -> None:
+        case = small_case(1)
+        with pytest.raises(ValueError, match="phantom-1"):
+            assert_disjoint(Split([case], [], [case]))
+
+
+class TestDraw:
+    def test_equal_generators_draw_equal_batches(self) -> None:
+        draw = SliceDraw([small_case(seed) for seed in range(8)], {"phantom": 1.0}, 0.6)
+        one, other = (draw.draw(np.random.default_rng(4), 8) for _ in range(2))
+        assert torch.equal(one.hu, other.hu)
+        assert torch.equal(one.labels.nan_to_num(-1), other.labels.nan_to_num(-1))
+
+    def test_unknown_labels_stay_unknown(self) -> None:
+        case = small_case(1)
+        unknown = Case(replace(case.card, known_masks=(), labels={}), case.hu, np.zeros_like(case.masks))
+        assert np.isnan(slice_labels(unknown)).all()
+        assert np.isnan(study_labels(unknown)).all()
+
+
+class TestAugment:
+    def test_equal_seeds_change_alike_and_masks_follow(self) -> None:
+        hu = torch.full((4, 3, 64, 64), 30.0)
+        bits = torch.zeros(4, 64, 64)
+        hu[:, :, 20:44, 20:44] = 70.0
+        bits[:, 20:44, 20:44] = 3.0
+        first = augment(hu, bits, torch.Generator().manual_seed(1))
+        second = augment(hu, bits, torch.Generator().manual_seed(1))
+        assert torch.equal(first[0], second[0])
+        assert set(first[1].unique().tolist()) <= {0.0, 3.0}
+        bright = first[0][:, 1] > 50
+        agree = (bright == (first[1] > 0)).float().mean()
+        assert agree > 0.95
+
+
+class TestSich:
+    @pytest.fixture(scope="class")
+    def study(self, tmp_path_factory: pytest.TempPathFactory) -> SichStudy:
+        folder = tmp_path_factory.mktemp("sich")
+        write_sich(folder)
+        assert read_patients(folder) == ["0000", "0001"]
+        return read_study(folder, "0001", side=128, grid_mm=1.8)
+
+    def test_the_bleed_is_found_in_its_box(self, study: SichStudy) -> None:
+        case = bleeding_case(study)
+        assert (case.masks & 1).any()
+        assert case.card.labels == {StrokeType.ANY_ICH: 1, StrokeType.IPH: 1}
+        blood = case.hu[(case.masks & 1).astype(bool)]
+        assert 45 < np.median(blood) < 85
+
+    def test_slices_beside_the_bleed_are_left_out(self, study: SichStudy) -> None:
+        case = bleeding_case(study)
+        beside = max(study.boxes) + 1
+        assert beside in case.card.unsure_slices
+        assert (case.masks[beside] == 1 << IGNORE_BIT).all()
+        assert np.isnan(slice_labels(case)[beside]).all()
+
+    def test_other_kinds_are_unknown_where_it_bleeds(self, study: SichStudy) -> None:
+        case = bleeding_case(study)
+        labels = slice_labels(case)
+        bleeding = int(np.argmax((case.masks & 1).sum(axis=(1, 2))))
+        assert labels[bleeding, MASKS.index(StrokeType.IPH)] == 1
+        assert np.isnan(labels[bleeding, MASKS.index(StrokeType.SAH)])
+
+    def test_mirroring_takes_the_bleed_away(self, study: SichStudy) -> None:
+        clean = clean_case(study)
+        assert clean is not None
+        assert clean.card.labels[StrokeType.ANY_ICH] == 0
+        assert clean.card.patient == bleeding_case(study).card.patient
+        where = study.haematoma
+        assert np.median(clean.hu[where]) < np.median(study.hu[where]) - 10
+
+    def test_painted_bleeds_are_bright_and_marked(self, study: SichStudy) -> None:
+        clean = clean_case(study)
+        assert clean is not None
+        ground = survey(clean, grid_mm=1.8)
+        assert ground is not None
+        painted = [paint_case(clean, ground, seed=seed, grid_mm=1.8) for seed in range(4)]
+        seen = [case for case in painted if case is not None]
+        assert seen
+        for case in seen:
+            mask = (case.masks & 1).astype(bool)
+            assert case.card.labels[StrokeType.ANY_ICH] == 1
+            assert np.median(case.hu[mask]) > np.median(clean.hu[mask])
+
+
+def test_phantom_cases_fit_the_network() -> None:
+    case = small_case(2)
+    assert case.hu.shape[1:] == (SHAPE.side, SHAPE.side)
+    assert case.z().shape == (len(case.hu), 2)
+    assert set(case.card.known_masks) == set(MASKS)

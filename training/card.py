@@ -1,0 +1,141 @@
+"""The model card: what a package was trained on, what it is proven for, and what it is not."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.calibration import TypeCalibration
+from model.stroke import StrokeType
+from training.cases import Case
+from training.data import Split
+from training.recipe import Recipe
+from training.report import as_table
+
+SOURCE_WORDS = {
+    "sich": "real heads of PHE-SICH-CT-IDS (spontaneous intracerebral haemorrhage, 8 bit, [-20, 100] HU)",
+    "clean": "the same heads with the box round the bleed replaced by the mirrored other side",
+    "painted": "the latter with simulated bleeds painted in",
+    "phantom": "simulated heads",
+}
+
+
+TEMPLATE = """\
+# {name}
+
+Triage of non-contrast head CT of adults: it moves studies up a worklist. It is not a diagnostic device,
+and `clear` never removes or lowers a study. **Research use only**{licence}.
+
+## What it answers for
+
+Assessed: {assessed}.
+
+**Not assessed** (no probability is given, and silence on them means nothing): {others}.
+The network has outputs for all of them; they were trained on simulated findings and never measured on real
+ones. Acute ischaemia in particular is unproven.
+
+## Trained on
+
+{sources}
+
+Calibrated on other patients: {calibration}. Measured on yet others: {test}.
+Patients are parted by a hash, simulated heads by seed.
+
+## Figures on the test patients
+
+{figures}
+
+95 % intervals: DeLong for AUROC, Wilson for proportions. Simulated and real are never in one row; figures on
+simulated heads prove that the software works, not that it helps a patient. Rows of painted heads are real
+anatomy with simulated blood.
+
+{pairs}
+
+## Limits
+
+- Every patient of the SICH set bleeds. Its negatives are the same heads with the bleed mirrored away, so the
+  specificity above is not that of an emergency department. Few patients: read the intervals.
+- Real subarachnoid, subdural, epidural and intraventricular bleeds were never measured.
+- The set comes from few hospitals and has no pixel size; the scale was taken from the size of the skull.
+- Children, contrast, post-operative heads and heads with metal are refused or sent for review before the
+  network sees them.
+- Thresholds come from a small set and must be set anew on local studies before any use.
+
+## How it decides
+
+{thresholds}
+"""
+
+
+ANSWER = """
+Between the two thresholds, and where the study looks unlike the known ones or its input is doubtful, the
+answer is `review`. A flag is never taken back. The calibration counts include two further looks (another
+scanner, another pose) of each real head."""
+
+
+def write_card(
+    recipe: Recipe,
+    split: Split,
+    calibrations: Mapping[StrokeType, TypeCalibration],
+    report: Mapping[str, Any],
+) -> str:
+    """The card in Markdown."""
+    return TEMPLATE.format(
+        name=recipe.name,
+        licence=_licence(recipe),
+        assessed=", ".join(kind for kind in StrokeType if calibrations[kind].assessed) or "nothing",
+        others=", ".join(kind for kind in StrokeType if not calibrations[kind].assessed),
+        sources=_sources(split.train),
+        calibration=_counts(split.calibration),
+        test=_counts(split.test),
+        figures=as_table(report["figures"]),
+        pairs=_pairs(report),
+        thresholds=_thresholds(calibrations),
+    )
+
+
+def _licence(recipe: Recipe) -> str:
+    if recipe.sich is None:
+        return ""
+    return (
+        ": part of its training data, PHE-SICH-CT-IDS (arXiv 2308.10521), is free for non-commercial use only"
+    )
+
+
+def _sources(cases: Sequence[Case]) -> str:
+    counts = Counter(case.card.source for case in cases)
+    return "\n".join(f"- {counts[name]} x {words}" for name, words in SOURCE_WORDS.items() if counts[name])
+
+
+def _counts(cases: Sequence[Case]) -> str:
+    counts = Counter(case.card.source for case in cases)
+    return ", ".join(f"{counts[name]} {name}" for name in SOURCE_WORDS if counts[name]) or "none"
+
+
+def _pairs(report: Mapping[str, Any]) -> str:
+    pair, hit = report["paired_sich"], report["mask_hits"]["sich"]
+    if pair is None or hit is None:
+        return ""
+    return (
+        f"Real heads scored higher with their bleed than with it mirrored away in {_share(pair)} pairs; "
+        f"the mask's peak lay in the bleed in {_share(hit)} bleeding slices."
+    )
+
+
+def _share(figure: Mapping[str, float]) -> str:
+    hits = round(figure["value"] * figure["num"])
+    return f"{hits} of {figure['num']:.0f} ({figure['low']:.3f}-{figure['high']:.3f})"
+
+
+def _thresholds(calibrations: Mapping[StrokeType, TypeCalibration]) -> str:
+    lines = [
+        "| type | temperature | clear below | flag from | calibration pos / neg |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for kind, row in calibrations.items():
+        if row.assessed:
+            lines.append(
+                f"| {kind} | {row.temperature:.2f} | {row.clear:.3f} | {row.flag:.3f} "
+                f"| {row.num_positive} / {row.num_negative} |"
+            )
+    lines.append(ANSWER)
+    return "\n".join(lines)
