@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ColumnElement, ForeignKey, String, or_, select, true, update
+from sqlalchemy import ColumnElement, ForeignKey, String, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
+from service.arrivals import clean
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound, NotSignedIn
 from service.hospitals import find_hospital
@@ -135,7 +136,7 @@ def add_account(
         BadRequest: name or password too short, or the role needs a hospital.
         NotFound: no such hospital.
     """
-    if not 2 <= len(username) <= 100 or username != username.strip():
+    if not 2 <= len(username) <= 100 or username != username.strip() or not username.isprintable():
         raise BadRequest(f"username {username!r} must have 2 to 100 characters and no spaces around them")
     if session.scalar(select(Account.id).where(Account.username == username)):
         raise AlreadyExists(f"the username {username!r} is taken")
@@ -168,7 +169,7 @@ def find_account(session: Session, username: str) -> Account:
     Raises:
         NotFound: there is none.
     """
-    if account := session.scalar(select(Account).where(Account.username == username)):
+    if account := session.scalar(select(Account).where(Account.username == clean(username))):
         return account
     raise NotFound(f"no account is called {username!r}")
 
@@ -189,7 +190,7 @@ def sign_in(session: Session, username: str, password: str) -> Account:
     Raises:
         NotSignedIn: unknown name, wrong password or an account that was closed; which is not told.
     """
-    account = session.scalar(select(Account).where(Account.username == username))
+    account = session.scalar(select(Account).where(Account.username == clean(username)))
     known = account.password_hash if account and account.password_hash else _decoy()
     try:
         HASHER.verify(known, password)
@@ -204,7 +205,7 @@ def issue_token(session: Session, account: Account, *, label: str = "", days: in
     """Make a machine's key; it is returned here once and cannot be shown again."""
     key = f"hub_{secrets.token_urlsafe(32)}"
     expires_at = None if days is None else now() + timedelta(days=days)
-    session.add(Token(account_id=account.id, digest=_digest(key), label=label, expires_at=expires_at))
+    session.add(Token(account_id=account.id, digest=_digest(key), label=clean(label), expires_at=expires_at))
     session.flush()
     return key
 
@@ -228,8 +229,8 @@ def revoke_token(session: Session, account: Account, token_id: int) -> None:
     token.revoked_at = token.revoked_at or now()
 
 
-def enter_by_token(session: Session, key: str) -> Viewer:
-    """The viewer whose token this is; only reads, so that a wrong token never takes the write lock.
+def enter_by_token(session: Session, key: str) -> tuple[Viewer, bool]:
+    """The viewer whose token this is, and whether its use is due to be noted; only reads.
 
     Raises:
         NotSignedIn: unknown, expired or revoked, or its account was closed; which is not told.
@@ -244,20 +245,13 @@ def enter_by_token(session: Session, key: str) -> Viewer:
     token, account = found
     if not account.active or token.revoked_at or (token.expires_at and token.expires_at <= now()):
         raise NotSignedIn("the token is not known, has expired or was revoked")
-    return viewer_of(account)
+    due = token.last_used_at is None or now() - token.last_used_at > LAST_USED_EVERY
+    return viewer_of(account), due
 
 
 def note_use(session: Session, key: str) -> None:
-    """Note that a token was used just now, once a minute at most."""
-    moment = now()
-    session.execute(
-        update(Token)
-        .where(
-            Token.digest == _digest(key),
-            or_(Token.last_used_at.is_(None), Token.last_used_at < moment - LAST_USED_EVERY),
-        )
-        .values(last_used_at=moment)
-    )
+    """Note that a token was used just now."""
+    session.execute(update(Token).where(Token.digest == _digest(key)).values(last_used_at=now()))
 
 
 def _digest(key: str) -> str:

@@ -123,20 +123,9 @@ def record_prediction(
     revision = study.revision if revision is None else revision
     if (known := analysis_of(session, study, revision)) is not None:
         return findings_of(session, known)
-    analysis = Analysis(
-        study_id=study.id,
-        revision=revision,
-        model_name=prediction.model_name,
-        model_digest=prediction.model_digest,
-        engine=prediction.engine,
-        decision=prediction.decision,
-        series_instance_uid=clean(prediction.series_instance_uid),
-        runner_up=None if runner_up is None else clean(runner_up),
-        notes=[{"code": note.code, "text": note.text} for note in prediction.notes],
-        slices=[_slice_columns(each) for each in prediction.slices],
-        seconds=dict(prediction.seconds),
-        key_slices=[list(each) for each in key_slices],
-    )
+    analysis = _new_analysis(study, revision, prediction)
+    analysis.key_slices = [list(each) for each in key_slices]
+    analysis.runner_up = None if runner_up is None else clean(runner_up)
     session.add(analysis)
     session.flush()
     findings = _add_findings(session, analysis, prediction)
@@ -208,14 +197,24 @@ def review_finding(
     session.add(review)
     study.reviewed_at = now()
     set_flags(session, study, flagged)
-    audit.record(
-        session,
-        viewer.username,
-        f"study.{verdict.value}",
-        study_id=study.id,
-        detail={"revision": study.revision, "review": review.id},
-    )
+    detail = {"revision": study.revision, "review": review.id}
+    audit.record(session, viewer.username, f"study.{verdict.value}", study_id=study.id, detail=detail)
     return review
+
+
+def _new_analysis(study: Study, revision: int, prediction: Prediction) -> Analysis:
+    return Analysis(
+        study_id=study.id,
+        revision=revision,
+        model_name=prediction.model_name,
+        model_digest=prediction.model_digest,
+        engine=prediction.engine,
+        decision=prediction.decision,
+        series_instance_uid=clean(prediction.series_instance_uid),
+        notes=[{"code": note.code, "text": note.text} for note in prediction.notes],
+        slices=[_slice_columns(each) for each in prediction.slices],
+        seconds=dict(prediction.seconds),
+    )
 
 
 def _add_findings(session: Session, analysis: Analysis, prediction: Prediction) -> list[Finding]:

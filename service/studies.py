@@ -91,7 +91,7 @@ def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Stu
         NotFound: otherwise; the two are not told apart.
     """
     query = select(Study).where(
-        Study.study_instance_uid == study_instance_uid, visible_to(viewer, Study.hcode)
+        Study.study_instance_uid == clean(study_instance_uid), visible_to(viewer, Study.hcode)
     )
     if study := session.scalar(query):
         return study

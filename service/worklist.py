@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, func, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -53,14 +53,7 @@ def worklist(
     if not viewer.sees_region and hcode not in (None, viewer.hcode):
         return WorklistPage((), None)
     limit = max(1, min(limit, LONGEST_PAGE))
-    table = Study if finding is None else StudyFlag
-    wanted = [visible_to(viewer, table.hcode)]
-    if hcode is not None:
-        wanted.append(table.hcode == hcode)
-    if state is not None:
-        wanted.append(table.state == state)
-    if finding is not None:
-        wanted.append(StudyFlag.stroke_type == finding)
+    wanted = _conditions(viewer, hcode=hcode, state=state, finding=finding)
     place, number = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
     if after is not None:
         wanted.append(tuple_(place, number) > tuple_(*after))
@@ -69,6 +62,20 @@ def worklist(
         for each in _ranges(state, since, after)
     ]
     return _page(session, sorted(_cursors(session, parts)), limit)
+
+
+def _conditions(
+    viewer: Viewer, *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
+) -> list[ColumnElement[bool]]:
+    table = Study if finding is None else StudyFlag
+    conditions = [visible_to(viewer, table.hcode)]
+    if hcode is not None:
+        conditions.append(table.hcode == hcode)
+    if state is not None:
+        conditions.append(table.state == state)
+    if finding is not None:
+        conditions.append(StudyFlag.stroke_type == finding)
+    return conditions
 
 
 def _cursors(session: Session, parts: Sequence[Select[int, int]]) -> Iterator[Cursor]:

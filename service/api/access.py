@@ -1,4 +1,8 @@
-"""What every route starts with: one session per request, and who is asking."""
+"""What every route starts with: its session, and who is asking.
+
+A route that changes something works in one writing session. A route that only reads does so without SQLite's
+write lock, which is then held for the one audit row and no longer: readers do not queue behind each other.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
@@ -7,6 +11,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
+from service import audit
 from service.accounts import Permission, Viewer, enter_by_token, note_use
 from service.db import session_scope
 from service.errors import NotAllowed, NotSignedIn
@@ -20,20 +25,42 @@ def open_session(request: Request) -> Iterator[Session]:
         yield session
 
 
+def open_reading(request: Request) -> Iterator[Session]:
+    """The session of a request that only reads."""
+    with session_scope(request.app.state.engine, write=False) as session:
+        yield session
+
+
 Work = Annotated[Session, Depends(open_session, scope="function")]
+Look = Annotated[Session, Depends(open_reading, scope="function")]
+
+
+def note_read(
+    request: Request,
+    session: Session,
+    viewer: Viewer,
+    action: str,
+    *,
+    study_id: int | None = None,
+    detail: audit.Detail | None = None,
+) -> None:
+    """End the reading and put it in the audit, before the answer leaves; call it last."""
+    session.close()  # gives its connection back, so that no request ever waits while it holds one
+    with session_scope(request.app.state.engine) as writing:
+        audit.record(writing, viewer.username, action, study_id=study_id, detail=detail)
 
 
 def enter(
-    request: Request,
-    session: Work,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> Viewer:
     """The viewer whose token came with the request; looked up without the write lock."""
     if credentials is None:
         raise NotSignedIn("send a token: Authorization: Bearer hub_...")
-    with session_scope(request.app.state.engine, write=False) as reading:
-        viewer = enter_by_token(reading, credentials.credentials)
-    note_use(session, credentials.credentials)
+    with session_scope(request.app.state.engine, write=False) as session:
+        viewer, use_is_due = enter_by_token(session, credentials.credentials)
+    if use_is_due:
+        with session_scope(request.app.state.engine) as session:
+            note_use(session, credentials.credentials)
     return viewer
 
 

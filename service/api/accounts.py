@@ -18,7 +18,7 @@ from service.accounts import (
     list_tokens,
     revoke_token,
 )
-from service.api.access import Administrator, SignedIn, Work
+from service.api.access import Administrator, Look, SignedIn, Work
 from service.api.problems import responses
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"], responses=responses(401, 403, 404, 422, 503))
@@ -99,7 +99,7 @@ def read_me(viewer: SignedIn) -> MeOut:
 
 
 @router.get("/accounts")
-def read_accounts(viewer: Administrator, session: Work) -> list[AccountOut]:
+def read_accounts(viewer: Administrator, session: Look) -> list[AccountOut]:
     """Every account by name."""
     return [_account_out(each) for each in list_accounts(session)]
 
@@ -118,7 +118,7 @@ def create_account(body: AccountIn, viewer: Administrator, session: Work) -> Acc
 
 
 @router.get("/accounts/{username}/tokens")
-def read_tokens(username: str, viewer: Administrator, session: Work) -> list[TokenOut]:
+def read_tokens(username: str, viewer: Administrator, session: Look) -> list[TokenOut]:
     """The account's tokens, newest first."""
     return [TokenOut.model_validate(each) for each in list_tokens(session, find_account(session, username))]
 

@@ -42,55 +42,63 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def add_handlers(app: FastAPI) -> None:
     """Make the app answer every error with a problem."""
+    app.add_exception_handler(HubError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _other)
+    app.add_exception_handler(OperationalError, _database)
+    app.add_exception_handler(Exception, _broken)
 
-    @app.exception_handler(HubError)
-    def refused(request: Request, error: HubError) -> JSONResponse:
-        name = type(error).__name__
-        headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
-        return _problem(
-            request,
-            error.status,
-            error.title,
-            error.message,
-            kind=f"urn:imaging-hub:problem:{name}",
-            headers=headers,
-        )
 
-    @app.exception_handler(RequestValidationError)
-    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Where and what is wrong, but not the value: it may be a patient's.
-        errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
-        detail = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
-        return _problem(
-            request,
-            422,
-            "Unacceptable value",
-            detail,
-            kind="urn:imaging-hub:problem:BadRequest",
-            extra={"errors": errors},
-        )
+def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HubError)
+    name = type(error).__name__
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return _problem(
+        request,
+        error.status,
+        error.title,
+        error.message,
+        kind=f"urn:imaging-hub:problem:{name}",
+        headers=headers,
+    )
 
-    @app.exception_handler(HTTPException)
-    def other(request: Request, error: HTTPException) -> JSONResponse:
-        title = HTTPStatus(error.status_code).phrase
-        return _problem(request, error.status_code, title, str(error.detail), headers=error.headers)
 
-    @app.exception_handler(OperationalError)
-    def database(request: Request, error: OperationalError) -> JSONResponse:
-        log.error("the database did not answer", exc_info=error, extra={"path": request.url.path})
-        return _problem(
-            request,
-            503,
-            "Unavailable",
-            "the database is busy or not reachable; try again",
-            kind="urn:imaging-hub:problem:Unavailable",
-            headers={"Retry-After": "5"},
-        )
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    # Where and what is wrong, but not the value: it may be a patient's.
+    errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+    detail = "; ".join(f"{each['at']}: {each['message']}" for each in errors)
+    return _problem(
+        request,
+        422,
+        "Unacceptable value",
+        detail,
+        kind="urn:imaging-hub:problem:BadRequest",
+        extra={"errors": errors},
+    )
 
-    @app.exception_handler(Exception)
-    def broken(request: Request, error: Exception) -> JSONResponse:
-        log.error("a request failed", exc_info=error, extra={"path": request.url.path})
-        return _problem(request, 500, "Internal Server Error", "the hub failed; the failure is in its log")
+
+def _other(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    title = HTTPStatus(error.status_code).phrase
+    return _problem(request, error.status_code, title, str(error.detail), headers=error.headers)
+
+
+def _database(request: Request, error: Exception) -> JSONResponse:
+    log.error("the database did not answer", exc_info=error, extra={"path": request.url.path})
+    return _problem(
+        request,
+        503,
+        "Unavailable",
+        "the database is busy or not reachable; try again",
+        kind="urn:imaging-hub:problem:Unavailable",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _broken(request: Request, error: Exception) -> JSONResponse:
+    log.error("a request failed", exc_info=error, extra={"path": request.url.path})
+    return _problem(request, 500, "Internal Server Error", "the hub failed; the failure is in its log")
 
 
 def _problem(

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime
 
-from service import audit
-from service.api.access import ReceiptReader, Work
+from service.api.access import Look, ReceiptReader, note_read
 from service.api.problems import responses
 from service.receipts import receipt_columns, receipts, receipts_csv
 
@@ -21,14 +20,14 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 def list_receipts(
     request: Request,
     viewer: ReceiptReader,
-    session: Work,
+    session: Look,
     study: StudyUid = None,
     since: Since = None,
     limit: Limit = 100,
 ) -> dict[str, list[dict[str, Any]]]:
     """What was offered, stored, already there, in conflict or refused; newest first."""
     found = receipts(request.app.state.inbox(), viewer, study_instance_uid=study, since=since, limit=limit)
-    audit.record(session, viewer.username, "receipts.read", detail={"receipts": len(found)})
+    note_read(request, session, viewer, "receipts.read", detail={"receipts": len(found)})
     return {"receipts": [receipt_columns(each) for each in found]}
 
 
@@ -40,13 +39,13 @@ def list_receipts(
 def list_receipts_csv(
     request: Request,
     viewer: ReceiptReader,
-    session: Work,
+    session: Look,
     study: StudyUid = None,
     since: Since = None,
     limit: Limit = 1000,
 ) -> Response:
     """The same as a table that a spreadsheet opens."""
     found = receipts(request.app.state.inbox(), viewer, study_instance_uid=study, since=since, limit=limit)
-    audit.record(session, viewer.username, "receipts.read", detail={"receipts": len(found)})
+    note_read(request, session, viewer, "receipts.read", detail={"receipts": len(found)})
     headers = {"Content-Disposition": 'attachment; filename="receipts.csv"'}
     return Response(receipts_csv(found), media_type="text/csv", headers=headers)

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from model.stroke import StrokeType
-from service import audit
-from service.api.access import Reader, Reprocessor, Reviewer, Work
+from service.api.access import Look, Reader, Reprocessor, Reviewer, Work, note_read
 from service.api.problems import responses
 from service.api.schemas import (
     UID_EXAMPLE,
@@ -37,8 +36,9 @@ Uid = Annotated[str, Path(max_length=64, examples=[UID_EXAMPLE], description="St
 
 @router.get("")
 def list_studies(
+    request: Request,
     viewer: Reader,
-    session: Work,
+    session: Look,
     hospital: Annotated[str | None, Query(pattern=r"^\d{5}$", examples=["10671"])] = None,
     state: StudyState | None = None,
     finding: Annotated[StrokeType | None, Query(description="stands flagged")] = None,
@@ -61,7 +61,7 @@ def list_studies(
     )
     ids = [study.id for study in page.studies]
     flags = flags_of(session, ids)
-    audit.record(session, viewer.username, "study.list", detail={"studies": ids})
+    note_read(request, session, viewer, "study.list", detail={"studies": ids})
     return PageOut(
         studies=[study_out(study, flags[study.id], viewer) for study in page.studies],
         next=None if page.next is None else _write_cursor(page.next),
@@ -69,24 +69,25 @@ def list_studies(
 
 
 @router.get("/{uid}")
-def read_study(uid: Uid, viewer: Reader, session: Work) -> StudyOut:
+def read_study(uid: Uid, request: Request, viewer: Reader, session: Look) -> StudyOut:
     """One study."""
     study = find_study(session, uid, viewer)
-    audit.record(session, viewer.username, "study.read", study_id=study.id)
-    return study_out(study, flags_of(session, [study.id])[study.id], viewer)
+    flags = flags_of(session, [study.id])[study.id]
+    note_read(request, session, viewer, "study.read", study_id=study.id)
+    return study_out(study, flags, viewer)
 
 
 @router.get("/{uid}/result")
-def read_result(uid: Uid, viewer: Reader, session: Work) -> dict[str, Any]:
+def read_result(uid: Uid, request: Request, viewer: Reader, session: Look) -> dict[str, Any]:
     """What is said of the study: findings, or the reasons why it is not assessed; never nothing.
 
     `of` lists the stroke types that the answer is about; `not_assessed` those of which nothing is said.
     """
     study = find_study(session, uid, viewer)
-    audit.record(session, viewer.username, "result.read", study_id=study.id)
     answer = result(session, study)
     for each in answer["key_slices"]:
         each["url"] = f"{router.prefix}/{uid}/key-slices/{each['n']}.webp"
+    note_read(request, session, viewer, "result.read", study_id=study.id)
     return answer
 
 
@@ -126,7 +127,7 @@ def reprocess(uid: Uid, request: Request, viewer: Reprocessor, session: Work) ->
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}, "description": "The picture"}},
 )
-def read_key_slice(uid: Uid, n: int, request: Request, viewer: Reader, session: Work) -> Response:
+def read_key_slice(uid: Uid, n: int, request: Request, viewer: Reader, session: Look) -> Response:
     """The nth most telling slice (1 is the first), with what is suspected outlined; not for diagnosis."""
     study = find_study(session, uid, viewer)
     analysis = analysis_of(session, study)
@@ -138,7 +139,7 @@ def read_key_slice(uid: Uid, n: int, request: Request, viewer: Reader, session: 
             content = file.read()
     except NotStored:
         raise NotFound(f"the picture of key slice {n} is no longer kept") from None
-    audit.record(session, viewer.username, "key_slice.read", study_id=study.id, detail={"n": n})
+    note_read(request, session, viewer, "key_slice.read", study_id=study.id, detail={"n": n})
     return Response(content, media_type="image/webp")
 
 

@@ -45,7 +45,7 @@ class TestAddAccount:
         with pytest.raises(AlreadyExists, match="somchai"):
             add_account(session, "somchai", Role.ADMIN)
 
-    @pytest.mark.parametrize("username", ["", "a", " somchai", "x" * 101])
+    @pytest.mark.parametrize("username", ["", "a", " somchai", "som\0chai", "x" * 101])
     def test_a_name_that_is_none_is_refused(self, session: Session, username: str) -> None:
         with pytest.raises(BadRequest, match="2 to 100"):
             add_account(session, username, Role.ADMIN)
@@ -99,7 +99,7 @@ class TestTokens:
     def test_the_key_opens_and_is_kept_as_a_hash_only(self, session: Session) -> None:
         account = add_account(session, "ris", Role.REFERRER, hcode=UDON)
         key = issue_token(session, account, label="RIS")
-        assert enter_by_token(session, key) == Viewer("ris", Role.REFERRER, UDON)
+        assert enter_by_token(session, key) == (Viewer("ris", Role.REFERRER, UDON), True)
         kept = session.scalars(select(Token)).one()
         assert key not in (kept.digest, kept.label)
         assert len(key) > 43
@@ -109,16 +109,20 @@ class TestTokens:
         assert issue_token(session, account) != issue_token(session, account)
         assert len(list_tokens(session, account)) == 2
 
-    def test_the_use_is_noted_once_a_minute(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_use_is_due_to_be_noted_once_a_minute(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         key = issue_token(session, add_account(session, "ris", Role.ADMIN))
         start = now()
-        noted = []
+        due = []
         for seconds in (0, 30, 61):
             moment = start + timedelta(seconds=seconds)
             monkeypatch.setattr(accounts, "now", lambda moment=moment: moment)
-            note_use(session, key)
-            noted.append(session.scalar(select(Token.last_used_at)))
-        assert noted == [start, start, start + timedelta(seconds=61)]
+            due.append(enter_by_token(session, key)[1])
+            if due[-1]:
+                note_use(session, key)
+        assert due == [True, False, True]
+        assert session.scalar(select(Token.last_used_at)) == moment
 
     def test_every_refusal_sounds_the_same(self, session: Session) -> None:
         account = add_account(session, "ris", Role.ADMIN)

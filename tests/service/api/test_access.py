@@ -154,3 +154,8 @@ def test_no_cache_keeps_an_answer(anonymous: Any) -> None:
         answer = anonymous.get(path)
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/studies/1%002", "/api/v1/accounts/a%00b/tokens"])
+def test_a_nul_in_a_path_is_not_found(signed_in: SignIn, path: str) -> None:
+    assert signed_in(Role.ADMIN).get(path).status_code == 404
