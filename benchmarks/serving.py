@@ -27,7 +27,8 @@ class Serving:
     def __init__(self, data: Path, environment: dict[str, str], token: str) -> None:
         self.data = data
         self._environment = environment
-        self._peer = Peer("IMAGINGHUB", "127.0.0.1", int(environment["HUB_DICOM_PORT"]))
+        self.dicom_port = int(environment["HUB_DICOM_PORT"])
+        self._peer = Peer("IMAGINGHUB", "127.0.0.1", self.dicom_port)
         self.client = httpx.Client(
             base_url=f"http://127.0.0.1:{environment['HUB_HTTP_PORT']}",
             headers={"Authorization": f"Bearer {token}"},

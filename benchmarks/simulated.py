@@ -8,7 +8,7 @@ from model.phantom import simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 
 DISTINCT = 4
-"""Heads that are really simulated; the rest are written again under new UIDs, which costs the hub the same."""
+"""Heads that are really simulated; the rest are the same under new UIDs, which costs the hub the same."""
 SIMULATED_SIDE = 256
 SIDE = 512
 

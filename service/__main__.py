@@ -15,10 +15,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (run.serve, run.listen, run.work, run.api):
-    app.command()(command)
-for command in (studies.send, studies.wait, studies.result, studies.import_):
-    app.command(name=command.__name__.rstrip("_"))(command)
+app.command()(run.serve)
+app.command()(run.listen)
+app.command()(run.work)
+app.command()(run.api)
+app.command()(studies.send)
+app.command("import")(studies.import_)
+app.command()(studies.wait)
+app.command()(studies.result)
 app.command()(doctor.doctor)
 app.add_typer(accounts.app, name="account")
 app.add_typer(callers.app, name="caller")
