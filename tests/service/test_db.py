@@ -117,7 +117,9 @@ class TestUtcDateTime:
 
 
 def test_only_session_scope_commits() -> None:
-    found = [path.name for path in Path("service").rglob("*.py") if ".commit()" in path.read_text("utf-8")]
+    found = [
+        path.name for path in Path("service").rglob("*.py") if "session.commit()" in path.read_text("utf-8")
+    ]
     assert found == ["db.py"]
 
 
