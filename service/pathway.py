@@ -4,10 +4,10 @@ import dataclasses
 import logging
 import time
 
-from model.detect import Detector
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from model.detect import Detector
 from model.picture import key_slices
 from model.stroke import Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct

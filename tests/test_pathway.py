@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 
+from pacs_gateway.headers import read_header
 from tests.hub import RunningHub, real_ct, running_hub, until
 
 REAL = ("haemorrhage-ct", "normal-ct", "infarct-ct", "contrast-ct")
@@ -20,11 +20,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 
 
 def uid_of(paths: list[Path]) -> str:
-    return str(
-        pydicom.dcmread(
-            paths[0], stop_before_pixels=True, specific_tags=["StudyInstanceUID"]
-        ).StudyInstanceUID
-    )
+    return read_header(paths[0]).study_instance_uid
 
 
 def finding(result: dict[str, Any], stroke_type: str) -> dict[str, Any]:

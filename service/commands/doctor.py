@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import typer
-from model.weights import BadArtefact, load_artefact
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from model.weights import BadArtefact, load_artefact
 from service.commands.opening import open_settings
 from service.db import make_engine, session_scope
 from service.jobs import JobClient
