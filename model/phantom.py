@@ -28,6 +28,7 @@ from model.stroke import StrokeType
 
 __all__ = ["KINDS", "Fault", "Lesion", "Phantom", "simulate_head"]
 
+CHILD_AGE = 12.0
 MIN_SLICE_MM3 = 20.0
 """Volume from which a lesion counts as visible in a slice."""
 
@@ -103,9 +104,7 @@ def simulate_head(
     wanted = tuple(Fault(f) for f in faults)
     rng = stream(seed, "pose")
     drawn_age = float(rng.uniform(20, 92))
-    age = drawn_age if age is None else age
-    if Fault.CHILD in wanted:
-        age = 12.0
+    age = CHILD_AGE if Fault.CHILD in wanted else drawn_age if age is None else age
     build = draw_build(seed, age)
     pose, drawn_fov = draw_pose(rng, build)
     pixel = (fov_mm or drawn_fov) / side
@@ -113,23 +112,16 @@ def simulate_head(
     top = 86 * pose.size + float(rng.uniform(-4, 8))
     shear = float(np.tan(np.deg2rad(tilt_deg)))
     grid = make_grid((slices, side, side), spacing, pose, top_mm=top, shear=shear)
-    placed = [place_lesion(seed, index, lesion) for index, lesion in enumerate(lesions)]
+    placed = tuple(place_lesion(seed, index, lesion) for index, lesion in enumerate(lesions))
     brain, effaced = press(grid, placed)
     head = make_head(seed, grid, brain, build, effaced)
     draw_brain(head)
     masks = draw_lesions(head, placed)
     extras = spoil_head(head, seed, wanted)
-    add_holder(head, seed)
-    harden_beam(head, seed)
-    hu = blur(head.hu, spacing, kernel)
-    if Fault.MOTION in wanted:
-        hu = add_motion(hu, seed, spacing)
-    add_noise(hu, seed, spacing, kernel)
-    voxels = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
     shift = sum(lesion.shift_mm * lesion.side for lesion in placed)
     labels, slice_labels = label(masks, spacing, slices, shifted=abs(shift) >= MASS_EFFECT_MM)
     return Phantom(
-        voxels,
+        scan_head(head, kernel, moves=Fault.MOTION in wanted),
         masks,
         labels,
         slice_labels,
@@ -138,10 +130,21 @@ def simulate_head(
         kernel,
         seed,
         age,
-        tuple(placed),
+        placed,
         wanted,
         extras,
     )
+
+
+def scan_head(head: Head, kernel: str, *, moves: bool) -> NDArray[np.int16]:
+    """Put a drawn head through the scanner."""
+    add_holder(head, head.seed)
+    harden_beam(head, head.seed)
+    hu = blur(head.hu, head.grid.spacing, kernel)
+    if moves:
+        hu = add_motion(hu, head.seed, head.grid.spacing)
+    add_noise(hu, head.seed, head.grid.spacing, kernel)
+    return np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
 
 
 def draw_pose(rng: np.random.Generator, build: Build) -> tuple[Pose, float]:

@@ -68,9 +68,13 @@ class Head:
     """Millimetres inside the posterior fossa, negative above the tentorium."""
     csf: Array
     """Part of the voxel that is fluid, 0..1, inside the skull."""
+    inside: Array
+    """Part of the voxel that lies within the inner table, 0..1; the rest is bone."""
     grey: Array
     """Part of the brain tissue that is grey matter, 0..1."""
     ventricles: Array
+    tissue: Array
+    """HU of what the inner table holds, without the bone that shares edge voxels with it."""
     effaced: Array | float = 0.0
     """How far sulci are pressed shut, 0..1."""
     vessels: dict[str, tuple[Box, Array]] = field(default_factory=dict)
@@ -79,6 +83,10 @@ class Head:
         """Blend a value into the HU of a box."""
         part = self.hu[box]
         part += membership * (value - part)
+
+    def replace_tissue(self, part: Array, value: Array) -> None:
+        """Put blood in the place of tissue, leaving the bone of edge voxels as it is."""
+        self.hu += part * (value - self.tissue)
 
     def put_ellipsoid(
         self, centre: Point, radii: Point, value: float, *, edge: float = 1.2, turn: float = 0.0
@@ -179,7 +187,7 @@ def draw_shell(head: Head) -> None:
     value = COMPACT - (COMPACT - DIPLOE) * ramp(0.30 - np.abs(layer - 0.5), 0.2)
     value = np.where(grid.z < -15, value - 350, value) + 90 * lumps
     head.put(everywhere, bone, value.astype(np.float32))
-    head.put(everywhere, ramp(head.depth, edge), CSF_HU)
+    head.put(everywhere, head.inside, CSF_HU)
 
 
 def draw_face(head: Head) -> None:
@@ -248,7 +256,21 @@ def make_head(seed: int, grid: Grid, brain: Grid, build: Build, effaced: Array |
     hu = np.full(grid.shape, AIR, np.float32)
     outline = skin(grid, build, vault)
     head = Head(
-        seed, grid, brain, build, hu, depth, vault, outline, below, zeros, zeros.copy(), zeros.copy(), effaced
+        seed,
+        grid,
+        brain,
+        build,
+        hu,
+        depth,
+        vault,
+        outline,
+        below,
+        csf=zeros,
+        inside=ramp(depth, edge_mm(grid)),
+        grey=zeros.copy(),
+        ventricles=zeros.copy(),
+        tissue=zeros,
+        effaced=effaced,
     )
     draw_shell(head)
     draw_face(head)

@@ -130,7 +130,8 @@ def paint_brain(head: Head) -> None:
         pale_white_matter(head, tissue, float(rng.uniform(0, 7)) * build.atrophy)
     fluid = CSF_HU + rng.uniform(-3, 3)
     tissue += head.csf * (fluid - tissue)
-    head.put((slice(None),) * 3, ramp(head.depth, head.grid.spacing[2]), tissue)
+    head.tissue = np.asarray(tissue, np.float32)
+    head.put((slice(None),) * 3, head.inside, head.tissue)
 
 
 def pale_white_matter(head: Head, tissue: Array, drop: float) -> None:

@@ -87,10 +87,10 @@ def write_series(
     key = (phantom.seed, phantom.sha256, dialect.name, patient.patient_id, *sorted(faults))
     uid = UID(study_uid) if study_uid else make_uid(*key)
     accession = accession_number or f"A{make_uid(uid, 'accession')[-9:]}"
-    scan = Scan(phantom, dialect, patient, uid, accession, faults)
+    shown = chest(phantom) if Fault.CHEST in faults else phantom
+    scan = Scan(shown, dialect, patient, uid, accession, faults)
     folder.mkdir(parents=True, exist_ok=True)
-    source = chest(phantom) if Fault.CHEST in faults else phantom.hu
-    voxels = stretch(source, side or phantom.hu.shape[1], phantom.seed)
+    voxels = stretch(shown.hu, side or phantom.hu.shape[1], phantom.seed)
     paths = write_extras(scan, folder) if extras else []
     paths += write_axial(scan, folder, voxels, "soft")
     if bone:

@@ -1,5 +1,6 @@
 """What lies beside the head series of a simulated study: localizer, dose report, bone series, chest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,10 @@ def bone_like(hu: NDArray[np.int16], seed: int) -> NDArray[np.int16]:
     return out
 
 
-def chest(phantom: Phantom) -> NDArray[np.int16]:
+CHEST_FOV_MM = 380.0
+
+
+def chest(phantom: Phantom) -> Phantom:
     """Return a chest in place of the head: trunk, lungs, heart, spine, ribs."""
     slices, side, _ = phantom.hu.shape
     rng = stream(phantom.seed, "chest")
@@ -52,7 +56,8 @@ def chest(phantom: Phantom) -> NDArray[np.int16]:
         plane = np.where(spine | ribs, 480.0, plane)
         noisy = plane + 12 * rng.standard_normal(plane.shape, dtype=np.float32)
         out[index] = np.clip(noisy, -1024, 3071)
-    return out
+    pixel = CHEST_FOV_MM / side
+    return replace(phantom, hu=out, spacing_mm=(phantom.spacing_mm[0], pixel, pixel))
 
 
 def localizer(scan: Scan) -> Dataset:

@@ -25,9 +25,12 @@ def stream(seed: int, concern: str) -> np.random.Generator:
 
 
 def spline_basis(count: int, step: float, phase: float) -> Array:
-    """Return the cubic B-spline weights (count, nodes) of samples lying `step` nodes apart."""
-    place = np.arange(count) * step + phase
-    nodes = int(np.floor(place[-1])) + 4
+    """Return the cubic B-spline weights (count, nodes) of samples lying `step` nodes apart.
+
+    The number of nodes follows from the extent alone, so that a finer grid shows the same noise.
+    """
+    place = (np.arange(count) + 0.5) * step + phase
+    nodes = int(np.floor(round(count * step, 6) + phase)) + 4
     distance = np.abs(place[:, None] - (np.arange(nodes)[None, :] - 1))
     near = 2 / 3 - distance**2 * (1 - distance / 2)
     far = np.clip(2 - distance, 0, None) ** 3 / 6

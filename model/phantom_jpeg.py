@@ -40,7 +40,7 @@ def encode_lossless(frame: NDArray[np.integer]) -> bytes:
     value = (canonical_codes()[category] << width) | np.where(category == 16, 0, extra)
     data = pack_bits(value, CODE_LENGTHS[category] + width).replace(b"\xff", b"\xff\x00")
     rows, columns = frame.shape
-    counts = bytes(int((n == CODE_LENGTHS).sum()) for n in range(1, 17))
+    counts = bytes(np.bincount(CODE_LENGTHS, minlength=17)[1:].tolist())
     return b"".join(
         (
             b"\xff\xd8",

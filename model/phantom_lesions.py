@@ -1,6 +1,6 @@
 """Draw the lesions of a simulated head and say which voxels they hold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -72,7 +72,7 @@ def draw_sah(head: Head, lesion: PlacedLesion) -> Drawn:
     """Draw blood in the fluid of cisterns, fissures or sulci."""
     rng = lesion.stream("blood")
     grid = head.grid
-    outside = head.csf * (1 - head.ventricles) * ramp(head.depth, 1.0)
+    outside = head.csf * (1 - head.ventricles) * head.inside
     if rng.random() < 0.72 or lesion.site == "basal":
         centre: Point = (8.0 * lesion.side, 0.0, -12.0)
         radii: Point = (46 * lesion.size**0.3, 38.0, 26.0)
@@ -99,13 +99,13 @@ def draw_sdh(head: Head, lesion: PlacedLesion) -> Drawn:
     half = min(1.35, along / 62)
     profile = 1 - ((angle - middle) / half) ** 4 - ((grid.z - lesion.centre[2]) / up) ** 4
     profile = thick * np.sqrt(np.clip(profile, 0, 1)) * (1 + 0.12 * grid.noise(rng, 22.0))
-    part = ramp(profile - head.vault, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 0.8, 0.8)
+    part = ramp(profile - head.vault, 1.2) * head.inside * ramp(profile - 0.8, 0.8)
     part *= ramp(grid.x * lesion.side - 2, 2.0) * ramp(-head.below, 1.0) * ramp(grid.z + 18, 6.0)
     dense = {"acute": rng.uniform(54, 74), "isodense": rng.uniform(30, 40), "chronic": rng.uniform(14, 24)}
     value = float(dense.get(lesion.site, 62.0)) + 3.0 * grid.noise(rng, 9.0)
     if lesion.site == "chronic" and rng.random() < 0.5:
         value = value + 30 * ramp(grid.y - np.float32(lesion.centre[1] + 20), 12.0)  # fresh blood settles
-    head.put((slice(None),) * 3, part, value.astype(np.float32))
+    head.replace_tissue(part, value.astype(np.float32))
     return part
 
 
@@ -117,11 +117,11 @@ def draw_edh(head: Head, lesion: PlacedLesion) -> Drawn:
     across = np.where(grid.x * lesion.side > 0, grid.y - np.float32(lesion.centre[1]), 999)
     square = 1 - (across / along) ** 2 - ((grid.z - lesion.centre[2]) / up) ** 2
     profile = thick * np.clip(square, 0, 1) * (1 + 0.08 * grid.noise(rng, 18.0))
-    part = ramp(profile - head.vault, 1.2) * ramp(head.depth, 1.0) * ramp(profile - 1.0, 1.0)
+    part = ramp(profile - head.vault, 1.2) * head.inside * ramp(profile - 1.0, 1.0)
     part *= ramp(-head.below, 1.0)
     value = float(rng.uniform(58, 76)) + 3.5 * grid.noise(rng, 8.0)
-    head.put((slice(None),) * 3, part.astype(np.float32), value.astype(np.float32))
-    return part.astype(np.float32)
+    head.replace_tissue(part, value.astype(np.float32))
+    return part
 
 
 def draw_infarct(head: Head, lesion: PlacedLesion) -> Drawn:
@@ -183,7 +183,7 @@ MASK_FROM: dict[StrokeType, float] = {StrokeType.SAH: 0.3, StrokeType.HYPERDENSE
 """Membership from which a voxel counts; thin things never fill a voxel."""
 
 
-def draw_lesions(head: Head, lesions: list[PlacedLesion]) -> dict[StrokeType, np.ndarray]:
+def draw_lesions(head: Head, lesions: Sequence[PlacedLesion]) -> dict[StrokeType, np.ndarray]:
     """Draw every lesion and return a boolean mask per stroke type that is present."""
     masks: dict[StrokeType, np.ndarray] = {}
     for stroke_type, draw in DRAW.items():

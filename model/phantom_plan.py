@@ -116,16 +116,16 @@ def place(
     if stroke_type in (StrokeType.ACUTE_ISCHAEMIA, StrokeType.OLD_INFARCT):
         site = site or pick({k: v[2] for k, v in INFARCT_SITES.items()}, odds)
         middle, usual, _ = known(INFARCT_SITES, site)
-        grow = min(size, 1.5)
+        grow = min(size, 1.35) * (0.7 if stroke_type is StrokeType.OLD_INFARCT else 1.0)
         radii = tuple(grow * u * s for u, s in zip(usual, np.clip(stretch, 0.85, 1.2), strict=True))
         swollen = stroke_type is StrokeType.ACUTE_ISCHAEMIA and site == "mca"
         spread = 2.0 if site == "lacune" else 1.0
         return site, moved(middle, side, spread * jitter), floats(radii), swollen * max(0.0, 5 * (size - 1))
     if stroke_type is StrokeType.SDH:
         site = site or pick({"acute": 0.72, "isodense": 0.13, "chronic": 0.15}, odds)
-        thick = 7.5 * size * float(stretch[0])
+        thick = 6.5 * size * float(stretch[0])
         centre = (side * 60.0, 17 + 22 * float(rng.uniform(-1, 1)), 25 + 12 * float(rng.uniform(-1, 1)))
-        return site, centre, (thick, 70.0 * float(stretch[1]), 42.0 * float(stretch[2])), 0.45 * thick
+        return site, centre, (thick, 58.0 * float(stretch[1]), 36.0 * float(stretch[2])), 0.5 * thick
     if stroke_type is StrokeType.EDH:
         thick = 13.0 * size * float(stretch[0])
         centre = (side * 60.0, 10 + 30 * float(rng.uniform(-1, 1)), 16 + 16 * float(rng.uniform(-1, 1)))

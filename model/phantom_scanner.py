@@ -14,8 +14,8 @@ def add_holder(head: Head, seed: int) -> None:
         return
     pixel = head.grid.spacing[2]
     rows, columns = head.grid.shape[1:]
-    x = (np.arange(columns, dtype=np.float32) - columns / 2 - rng.uniform(-6, 6)) * pixel
-    y = (np.arange(rows, dtype=np.float32) - rows / 2)[:, None] * pixel
+    x = (np.arange(columns, dtype=np.float32) - (columns - 1) / 2) * pixel - rng.uniform(-6, 6)
+    y = (np.arange(rows, dtype=np.float32) - (rows - 1) / 2)[:, None] * pixel
     half, back = rng.uniform(88, 118), rng.uniform(96, 122)
     radius = (np.abs(x / half) ** 3 + np.abs((y + back * 0.05) / back) ** 3) ** (1 / 3)
     wall = np.abs((1 - radius) * half)
@@ -68,8 +68,8 @@ def add_metal(head: Head, seed: int) -> np.ndarray:
     """Put a clip or coil into the head, with the streaks it throws."""
     rng = stream(seed, "metal")
     side = int(rng.choice((-1, 1)))
-    centre = (side * float(rng.uniform(6, 30)), float(rng.uniform(-12, 0)), float(rng.uniform(-16, -8)))
-    radius = float(rng.uniform(3.5, 6.5))
+    centre = (side * float(rng.uniform(6, 30)), float(rng.uniform(-12, 0)), float(rng.uniform(-9, 3)))
+    radius = float(rng.uniform(5.5, 8.0))
     box, depth = head.grid.ellipsoid(centre, (radius, radius, radius * 1.2))
     place = head.grid.head_to_voxel @ np.array([*centre, 1.0])
     pixel = head.grid.spacing[2]
@@ -83,7 +83,7 @@ def add_metal(head: Head, seed: int) -> np.ndarray:
         away = abs(index - place[0]) * head.grid.spacing[0]
         if away < radius + 1.5 * head.grid.spacing[0]:
             head.hu[index] += np.exp(-((away / (radius + 2)) ** 2)) * streak * (head.outline[index] > -25)
-    head.put(box, ramp(depth, 1.0), 3500.0)
+    head.put(box, ramp(depth, 1.0), 7000.0)
     mask = np.zeros(head.grid.shape, bool)
     mask[box] = depth > 0
     return mask
@@ -97,7 +97,8 @@ def add_motion(hu: Array, seed: int, spacing: tuple[float, float, float]) -> Arr
     first = int(rng.integers(0, max(1, count // 3)))
     for index in range(first, count - int(rng.integers(0, max(1, count // 4)))):
         turn = np.deg2rad(rng.uniform(3, 7) * rng.choice((-1, 1)))
-        shift = rng.uniform(-6, 6, 2) / spacing[2]
+        way = rng.uniform(0, 2 * np.pi)
+        shift = rng.uniform(7, 13) / spacing[2] * np.array([np.cos(way), np.sin(way)])
         matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         middle = (np.array(hu.shape[1:]) - 1) / 2
         other = ndimage.affine_transform(
@@ -113,9 +114,9 @@ def add_motion(hu: Array, seed: int, spacing: tuple[float, float, float]) -> Arr
 def add_contrast(head: Head, seed: int) -> None:
     """Fill arteries, sinuses and cortical vessels with contrast medium."""
     rng = stream(seed, "contrast")
-    dense = float(rng.uniform(160, 260))
+    dense = float(rng.uniform(180, 270))
     for box, part in head.vessels.values():
-        head.put(box, np.clip(1.2 * part, 0, 1), dense)
+        head.put(box, np.clip(1.8 * part, 0, 1), dense)
     fine = np.clip(head.grid.noise(rng, 3.2) - 1.5, 0, 0.6) / 0.6
     inside = ramp(head.depth - 0.5, 1.0) * ramp(14 - head.depth, 4.0)
     head.hu += fine * inside * np.clip(0.2 + head.csf, 0, 1) * 0.55 * dense
@@ -133,6 +134,9 @@ def open_skull(head: Head, seed: int, *, closed: bool) -> np.ndarray:
     cut = ramp(2.0 - np.abs(depth), 1.0) if closed else ramp(depth, 1.5)
     part = cut * wall * (head.outline[box] > 1)
     head.put(box, part, 32.0)
+    if closed:
+        rivets = ramp(head.grid.noise(rng, 5.0, box) - 1.3, 0.3) * ramp(-head.depth[box] - 1, 1.0)
+        head.put(box, rivets * ramp(4.0 - np.abs(depth), 1.0) * (head.outline[box] > 2), 4500.0)
     mask = np.zeros(head.grid.shape, bool)
     mask[box] = part > 0.5
     return mask

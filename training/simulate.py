@@ -27,9 +27,7 @@ REFUSED_FOR: dict[Fault, Refusal] = {
     Fault.CONTRAST: Refusal.CONTRAST,
     Fault.CONTRAST_UNTAGGED: Refusal.CONTRAST,
     Fault.METAL: Refusal.ARTEFACT,
-    Fault.MOTION: Refusal.ARTEFACT,
     Fault.SKULL_DEFECT: Refusal.POST_SURGERY,
-    Fault.CRANIOTOMY: Refusal.POST_SURGERY,
     Fault.CHILD: Refusal.UNDER_18,
     Fault.MISSING_SLICES: Refusal.MISSING_SLICES,
     Fault.MR: Refusal.NOT_CT,
@@ -38,6 +36,9 @@ REFUSED_FOR: dict[Fault, Refusal] = {
     Fault.TRUNCATED_FILE: Refusal.UNDECODABLE,
 }
 """The reason a correct hub gives; a fault not listed must not keep a study from being assessed."""
+
+REVIEWED_FOR = frozenset({Fault.MOTION, Fault.CRANIOTOMY})
+"""What calls for a person: such a study must not be cleared, whether refused or left for review."""
 
 FLAGGED_FOR = (StrokeType.ANY_ICH, StrokeType.ACUTE_ISCHAEMIA, StrokeType.HYPERDENSE_ARTERY)
 
@@ -102,7 +103,7 @@ def fault_plans(count: int, seed: int) -> Iterator[CasePlan]:
     """Yield each fault in turn; those that only spoil headers go with a bleed that must still be found."""
     for index in range(count):
         fault = FAULTS[index % len(FAULTS)]
-        lesions = () if fault in REFUSED_FOR else (Lesion("iph", 1.5),)
+        lesions = () if fault in REFUSED_FOR or fault in REVIEWED_FOR else (Lesion("iph", 1.5),)
         yield CasePlan(
             name=f"{index + 1:04d}-{fault.value.replace('_', '-')}",
             seed=seed * 1000 + index,
@@ -159,7 +160,9 @@ def expected(phantom: Phantom) -> tuple[str, list[str]]:
     reasons = sorted({REFUSED_FOR[f].value for f in phantom.faults if f in REFUSED_FOR})
     if reasons:
         return "refused", reasons
-    return ("flagged" if any(phantom.labels[t] for t in FLAGGED_FOR) else "clear"), []
+    if any(phantom.labels[t] for t in FLAGGED_FOR):
+        return "flagged", []
+    return ("review" if REVIEWED_FOR & set(phantom.faults) else "clear"), []
 
 
 def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
