@@ -20,7 +20,6 @@ def _tag(keyword: str) -> int:
 TAG = {
     keyword: _tag(keyword)
     for keyword in (
-        "SOPClassUID",
         "SOPInstanceUID",
         "StudyInstanceUID",
         "SeriesInstanceUID",
@@ -30,7 +29,6 @@ TAG = {
         "AcquisitionDate",
         "AcquisitionTime",
         "SeriesTime",
-        "StudyDescription",
         "SeriesDescription",
         "ProtocolName",
         "BodyPartExamined",
@@ -70,6 +68,9 @@ TAG = {
 }
 WANTED = frozenset(TAG.values())
 
+FARTHEST_MM = 1e5
+"""A position farther off is damage."""
+
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
@@ -98,13 +99,11 @@ class SliceHeader:
     series_instance_uid: str
     sop_instance_uid: str
     study_instance_uid: str = ""
-    sop_class_uid: str = ""
     transfer_syntax_uid: str = ""
     modality: str = ""
     image_type: tuple[str, ...] = ()
     description: str = ""
-    """SeriesDescription and ProtocolName of the slice."""
-    study_description: str = ""
+    """SeriesDescription; ProtocolName, which speaks of the whole examination, only where that is empty."""
     body_part: str = ""
     kernel: str = ""
     contrast_agent: str = ""
@@ -162,24 +161,23 @@ def _header(path: Path, syntax: str, elements: Elements, *, frames: int, frame: 
     position = elements.floats(TAG["ImagePositionPatient"])
     orientation = elements.floats(TAG["ImageOrientationPatient"])
     spacing = elements.floats(TAG["PixelSpacing"])
+    thickness = _first(elements.floats(TAG["SliceThickness"]))
     return SliceHeader(
         path=path,
         series_instance_uid=elements.text(TAG["SeriesInstanceUID"]),
         sop_instance_uid=elements.text(TAG["SOPInstanceUID"]),
         study_instance_uid=elements.text(TAG["StudyInstanceUID"]),
-        sop_class_uid=elements.text(TAG["SOPClassUID"]),
         transfer_syntax_uid=syntax,
         modality=elements.text(TAG["Modality"]).upper(),
         image_type=tuple(word.upper() for word in elements.texts(TAG["ImageType"])),
-        description=_joined(elements.text(TAG["SeriesDescription"]), elements.text(TAG["ProtocolName"])),
-        study_description=elements.text(TAG["StudyDescription"]),
+        description=elements.text(TAG["SeriesDescription"]) or elements.text(TAG["ProtocolName"]),
         body_part=elements.text(TAG["BodyPartExamined"]).upper(),
         kernel=" ".join(elements.texts(TAG["ConvolutionKernel"])),
         contrast_agent=_contrast_agent(elements),
-        position=(position[0], position[1], position[2]) if len(position) == 3 else None,
-        orientation=orientation if len(orientation) == 6 else None,
-        pixel_spacing=(spacing[0], spacing[1]) if len(spacing) == 2 and min(spacing) > 0 else None,
-        thickness_mm=_first(elements.floats(TAG["SliceThickness"])),
+        position=(position[0], position[1], position[2]) if _within(position, 3, FARTHEST_MM) else None,
+        orientation=orientation if _within(orientation, 6, 1.01) else None,
+        pixel_spacing=(spacing[0], spacing[1]) if _within(spacing, 2, 10.0) and min(spacing) > 0.01 else None,
+        thickness_mm=thickness if thickness is not None and 0 < thickness < 100 else None,
         gantry_tilt=_first(elements.floats(TAG["GantryDetectorTilt"])),
         acquired=elements.text(TAG["AcquisitionDate"]) + (elements.text(TAG["AcquisitionTime"]) or "0"),
         acquisition_number=elements.text(TAG["AcquisitionNumber"]),
@@ -270,5 +268,5 @@ def _integer(text: str) -> int | None:
         return None
 
 
-def _joined(*texts: str) -> str:
-    return " | ".join(dict.fromkeys(text for text in texts if text))
+def _within(numbers: tuple[float, ...], count: int, limit: float) -> bool:
+    return len(numbers) == count and all(abs(number) <= limit for number in numbers)

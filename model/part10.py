@@ -13,6 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 PREAMBLE_BYTES = 132
@@ -107,7 +108,7 @@ class _Walk:
                 return found, start, (0, 0)
             if tag in PIXEL_DATA_TAGS and depth == 0:
                 return found, start, (start, length)
-            if length == UNDEFINED or (tag in self.wanted and vr == b"SQ"):
+            if length == UNDEFINED or (tag in self.wanted and _is_sequence(tag, vr)):
                 items, at = self.sequence(start, end if length == UNDEFINED else start + length, vr, depth)
                 if tag in self.wanted:
                     found.sequences[tag] = items
@@ -135,6 +136,11 @@ class _Walk:
             found, at, _ = inner.dataset(start, stop, depth + 1)
             items.append(found)
         return items, at
+
+
+def _is_sequence(tag: int, vr: bytes) -> bool:
+    """Implicit VR leaves it to the dictionary."""
+    return vr == b"SQ" if vr else dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"
 
 
 def read_part10(path: Path, wanted: Collection[int], *, pixels: bool = False) -> Part10:

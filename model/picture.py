@@ -1,4 +1,4 @@
-"""Pictures of slices for people: upright, in a window, marked right and left, the suspected bleed outlined."""
+"""Pictures of slices for people: upright, windowed, marked right and left, the suspected bleed outlined."""
 
 import io
 from collections.abc import Sequence
@@ -135,10 +135,13 @@ def _label(draw: ImageDraw.ImageDraw, size: Sequence[int], title: str) -> None:
     width, height = size
     large = ImageFont.load_default(max(10, height // 22))
     small = ImageFont.load_default(max(9, height // 32))
-    draw.text((4, height / 2), "R", INK, large, anchor="lm")
-    draw.text((width - 4, height / 2), "L", INK, large, anchor="rm")
-    draw.text((4, 4), title, INK, small, anchor="la")
-    draw.text((width / 2, height - 4), DISCLAIMER, OUTLINE, small, anchor="md")
+    for at, text, ink, font, anchor in (
+        ((4, height / 2), "R", INK, large, "lm"),
+        ((width - 4, height / 2), "L", INK, large, "rm"),
+        ((4, 4), title, INK, small, "la"),
+        ((width / 2, height - 4), DISCLAIMER, OUTLINE, small, "md"),
+    ):
+        draw.text(at, text, ink, font, anchor=anchor, stroke_width=2, stroke_fill=(0, 0, 0))
 
 
 def _webp(picture: Image.Image) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.config import IGNORE
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, UncompressedTransferSyntaxes
 
@@ -125,7 +126,7 @@ def _without_overlay_bits(stored: NDArray[np.integer], pixels: PixelFormat) -> N
 
 def _compressed(part10: Part10, pixels: PixelFormat, frame: int) -> NDArray[np.integer]:
     try:
-        decoder = get_decoder(UID(part10.transfer_syntax_uid, validation_mode=0))
+        decoder = get_decoder(UID(part10.transfer_syntax_uid, validation_mode=IGNORE))
     except NotImplementedError as error:
         raise UndecodablePixels(f"transfer syntax {part10.transfer_syntax_uid!r} is not supported") from error
     options: dict[str, Any] = {

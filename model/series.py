@@ -36,17 +36,21 @@ _WITH = re.compile(
 _NO_AGENT = re.compile(r"^(?:NO(?:NE|NO|T\s.*)?|N/?A|0+|-+|NIL|WITHOUT.*|W/?O.*|PLAIN|NON.*|NO\s.*)$")
 _BONE = re.compile(r"(?<!\w)(?:BONE\w*|OSTEO|OSSEUS|KNOCHEN|HUESO|PETROUS|INNER\s*EAR|IAC|EDGE|SHARP)(?!\w)")
 _BONE_KERNEL = re.compile(
-    r"^(?:BONE\w*|BONEPLUS|EDGE\+?|DETAIL|LUNG|CHST|YB|YC|YD|D|YA|FC8\d|FC3\d|FC5\d|E\d?|"
+    r"^(?:BONE\w*|\w*SHARP\w*|EDGE\+?|DETAIL|LUNG|CHST|YB|YC|YD|D|YA|F[67]\d|FC8\d|FC3\d|FC5\d|E\d?|"
     r"[BHUJ]R?[67]\d\w*|HR[67]\d\w*|QR[67]\d\w*)$"
 )
 _SOFT_KERNEL = re.compile(
-    r"^(?:STAN\w*|STD\+?|SOFT\w*|BRAIN\w*|UB|UA|UC|B|A|C|EB|EC|FC2\d|FC6\d|FC0?\d|FC1\d|[BHJU]R?[234]\d\w*|SMOOTH)$"
+    r"^(?:STAN\w*|STD\+?|\w*SOFT\w*|F[1-4]\d|BRAIN\w*|UB|UA|UC|B|A|C|EB|EC|FC2\d|FC6\d|FC0?\d|FC1\d|[BHJU]R?[234]\d\w*|SMOOTH)$"
 )
 _SCREEN_TYPES = frozenset(
     {"SCREEN SAVE", "SCREENSHOT", "CAPTURE", "DOSE", "DOSE_INFO", "PROT", "CSA REPORT", "3D"}
 )
 _LOCALIZERS = frozenset({"LOCALIZER", "SCOUT", "TOPOGRAM", "SCANOGRAM", "SURVIEW"})
 _LOCALIZER_WORDS = re.compile(r"(?<!\w)(?:SCOUT|TOPO\w*|SURVIEW|SCANO\w*|LOCALI[SZ]ER)(?!\w)")
+_HEAD_WORDS = re.compile(r"HEAD|BRAIN|SKULL|NEURO|CRANI|CEREBR|STROKE|HIRN|KOPF|KEPALA|สมอง|ศีรษะ")
+_OTHER_PARTS = re.compile(
+    r"CHEST|THORA|LUNG|ABDO|PELVI|SPINE|LIVER|KNEE|HIP|SHOULDER|WHOLE\s*BODY|C-SP|L-SP|T-SP"
+)
 _REPORT_WORDS = re.compile(
     r"(?<!\w)(?:DOSE\s*(?:REPORT|INFO\w*|RECORD|SUMMARY)|PATIENT\s*PROTOCOL|SCREEN\s*SAVE)(?!\w)"
 )
@@ -99,20 +103,15 @@ def rank_series(headers: Sequence[SliceHeader]) -> list[SeriesChoice]:
     enhanced = [stack for stack in stacks if faults[stack.uid][0] == Refusal.CONTRAST]
     if enhanced:
         return _ranked(enhanced, rejected, (Refusal.CONTRAST,))
-    refusals = tuple(dict.fromkeys(refusal for refusal, _ in faults.values() if refusal))
-    worth = _main_refusals(stacks, faults) if stacks else ()
-    return [SeriesChoice(None, None, "No series can be read.", rejected, (), worth or refusals)]
+    refusals = _main_refusals([refusal for refusal, _ in faults.values()])
+    return [SeriesChoice(None, None, "No series can be read.", rejected, (), refusals)]
 
 
-def _main_refusals(
-    stacks: Sequence[Stacked], faults: dict[str, tuple[Refusal | None, str]]
-) -> tuple[Refusal, ...]:
+def _main_refusals(found: Sequence[Refusal | None]) -> tuple[Refusal, ...]:
     """Of a study without a readable series: what is wrong with its CT images, else that it has none."""
-    found = dict.fromkeys(faults[stack.uid][0] for stack in stacks)
-    said = tuple(refusal for refusal in found if refusal not in (None, Refusal.NOT_CT, Refusal.NO_IMAGES))
-    if said:
-        return tuple(refusal for refusal in said if refusal is not None)
-    return (Refusal.NOT_CT,) if Refusal.NOT_CT in found else (Refusal.NO_IMAGES,)
+    minor = (Refusal.NOT_CT, Refusal.NO_IMAGES)
+    said = tuple(dict.fromkeys(refusal for refusal in found if refusal is not None and refusal not in minor))
+    return said or ((Refusal.NOT_CT,) if Refusal.NOT_CT in found else (Refusal.NO_IMAGES,))
 
 
 def _ranked(
@@ -239,12 +238,22 @@ def _merits(stack: Stacked) -> list[tuple[float, str]]:
     original = {"ORIGINAL", "PRIMARY"} <= set(header.image_type)
     usual = THICKNESS_MM[0] <= step <= THICKNESS_MM[1]
     return [
+        (
+            float(_part(stack)),
+            ("another part by name", "a part not named", "a head by name")[_part(stack) + 1],
+        ),
         (float(not is_bone_kernel(header)), "bone kernel" if is_bone_kernel(header) else "soft kernel"),
         (cover, f"{ordered.extent_mm:.0f} mm covered"),
         (float(original), "original images" if original else "derived images"),
         (float(usual), f"slices every {step:.2f} mm"),
         (_instant(header), f"acquired {header.acquired or 'at an unknown time'}"),
     ]
+
+
+def _part(stack: Stacked) -> int:
+    """1 where the words say head, -1 where they say only something else."""
+    words = f"{stack.headers[0].body_part} {stack.description}"
+    return 1 if _HEAD_WORDS.search(words) else -1 if _OTHER_PARTS.search(words) else 0
 
 
 def _instant(header: SliceHeader) -> float:

@@ -32,6 +32,11 @@ SINUS_MM = (20.0, 10.0)
 """The posterior sagittal sinus: within this of the inner table, and this far to either side."""
 NEAR_BONE_MM = 2.0
 METAL_HU = 2500
+METAL_DEPTH_MM = 110.0
+"""Below the top; teeth and their fillings lie lower."""
+EDGE_HU = (-800, -300)
+"""Neither head nor air."""
+EDGE_REACH_MM = 14.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +75,20 @@ def measure_skull(head: Head, positions_mm: Floats) -> Skull:
 
 def _inside(bone: Mask, head: Head) -> Mask:
     """The largest area that closed bone encloses, less a rim of one coarse pixel."""
+    inside = np.zeros_like(bone)
+    (box,) = ndimage.find_objects(bone.astype(np.int8)) or [None]
+    if box is None:
+        return inside
     reach = max(1, round(CLOSING_MM / max(head.pixel_mm)))
-    closed = ndimage.binary_closing(np.pad(bone, 2 * reach), iterations=reach)
+    closed = ndimage.binary_closing(np.pad(bone[box], 2 * reach), iterations=reach)
     closed = closed[2 * reach : -2 * reach, 2 * reach : -2 * reach]
-    labels, count = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
-    if not count:
-        return np.zeros_like(bone)
+    labels, _ = ndimage.label(ndimage.binary_fill_holes(closed) & ~closed)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest = int(sizes.argmax())
-    if sizes[largest] * head.pixel_cm2 < RING_AREA_CM2:
-        return np.zeros_like(bone)
-    eroded: Mask = ndimage.binary_erosion(labels == largest)
-    return eroded
+    if sizes[largest] * head.pixel_cm2 >= RING_AREA_CM2:
+        inside[box] = ndimage.binary_erosion(labels == largest)
+    return inside
 
 
 def _gap_mm(head: Head, index: int) -> float:
@@ -151,7 +157,8 @@ def metal_ml(
     inside = whole = 0.0
     voxel_ml = spacing_mm[1] * spacing_mm[2] / 1000
     reach = max(1, round(10.0 / max(head.pixel_mm)))
-    for index in np.flatnonzero(skull.vault):
+    shown = (skull.vault | skull.ring) & (skull.depth_mm <= METAL_DEPTH_MM)
+    for index in np.flatnonzero(shown):
         metal = hu[index] > METAL_HU
         if not metal.any():
             continue
@@ -164,26 +171,25 @@ def metal_ml(
     return whole, inside
 
 
-def doubled_fraction(head: Head, skull: Skull) -> float:
-    """How many rays through the vault meet the skull twice, as when the head moved during the slice."""
-    distance = np.arange(RAY_START_MM, 120.0, 1.0)
-    angle = np.arange(RAYS) * 2 * np.pi / RAYS
-    twice = total = 0
-    for index in np.flatnonzero(skull.vault):
-        rows, columns = np.nonzero(head.body[index])
-        down = np.rint(rows.mean() + np.outer(np.sin(angle), distance) / head.pixel_mm[0]).astype(np.int64)
-        across = np.rint(columns.mean() + np.outer(np.cos(angle), distance) / head.pixel_mm[1]).astype(
-            np.int64
-        )
-        seen = (down >= 0) & (down < head.bone.shape[1]) & (across >= 0) & (across < head.bone.shape[2])
-        bone = np.zeros(seen.shape, bool)
-        bone[seen] = head.bone[index][down[seen], across[seen]]
-        # Diploe and sutures open gaps of a few mm that are no ghosts.
-        joined = ndimage.binary_closing(np.pad(bone, ((0, 0), (4, 4))), np.ones((1, 7), bool))
-        starts = (np.diff(joined.astype(np.int8), axis=1) == 1).sum(axis=1)
-        twice += int((starts > 1).sum())
-        total += RAYS
-    return twice / total if total else 0.0
+def edge_mm(head: Head, skull: Skull) -> float:
+    """How wide the outline of the head is smeared: the median slice of the vault.
+
+    A head that moved during the slice leaves a second outline, and between the two a mixture of head and air.
+    Hair and foam look alike, so this is a hint and no proof.
+    """
+    widths = [_edge_of(head, int(index)) for index in np.flatnonzero(skull.vault)]
+    return float(np.median(widths)) if widths else 0.0
+
+
+def _edge_of(head: Head, index: int) -> float:
+    """Area of the mixture near the outline, over the length of the outline."""
+    reach = max(1, round(EDGE_REACH_MM / max(head.pixel_mm)))
+    body = np.pad(head.body[index], reach)
+    near = ndimage.binary_dilation(body, iterations=reach) & ~ndimage.binary_erosion(body, iterations=reach)
+    hu = np.pad(head.hu[index], reach, constant_values=-1024)
+    mixed = (hu > EDGE_HU[0]) & (hu < EDGE_HU[1]) & near
+    outline = 2 * np.sqrt(np.pi * np.count_nonzero(body) * head.pixel_cm2 * 100)
+    return float(np.count_nonzero(mixed) * head.pixel_cm2 * 100 / outline)
 
 
 def noise_hu(hu: NDArray[np.int16], head: Head, skull: Skull) -> float:

@@ -31,7 +31,9 @@ from model.stroke import Note, Refusal
 
 ADULT_YEARS = 18
 SERIES_TRIED = 3
-"""When the pixels refuse the series chosen by its header, so many are tried in all."""
+"""When the pixels speak against the series chosen by its header, so many are tried in all."""
+ENOUGH_OF_IT = 0.9
+"""A quieter series must cover this part of what the noisy one covers."""
 
 REPAIR_TEXTS = {
     "sign_repaired": "Signed pixels were declared unsigned",
@@ -93,21 +95,38 @@ def load_head_ct(paths: Sequence[Path]) -> Volume:
     headers, notes = _read_all(paths)
     if not headers:
         raise UnreadableStudy([Refusal.NO_IMAGES], notes, f"None of {len(paths)} files is a DICOM image.")
-    choices = rank_series(headers)
-    first: UnreadableStudy | None = None
-    for choice in choices[:SERIES_TRIED]:
-        try:
-            return _load_series(choice, headers, notes)
-        except UnreadableStudy as refused:
-            first = first or refused
-            if not _another_may_do(refused):
-                break
+    first: Volume | UnreadableStudy | None = None
+    for choice in rank_series(headers)[:SERIES_TRIED]:
+        outcome = _try_series(choice, headers, notes)
+        if first is None or _better(outcome, first):
+            first = outcome
+        if isinstance(first, Volume) and not _is_noisy(first):
+            break
+    if isinstance(first, Volume):
+        return first
     assert first is not None
     raise first
 
 
-def _another_may_do(refused: UnreadableStudy) -> bool:
-    return not {Refusal.UNDER_18, Refusal.NOT_CT} & set(refused.refusals)
+def _try_series(
+    choice: SeriesChoice, headers: Sequence[SliceHeader], notes: Sequence[Note]
+) -> Volume | UnreadableStudy:
+    try:
+        return _load_series(choice, headers, notes)
+    except UnreadableStudy as refused:
+        return refused
+
+
+def _better(outcome: Volume | UnreadableStudy, first: Volume | UnreadableStudy) -> bool:
+    """A volume against a refusal; a quiet one against a noisy one, as sharp kernels of unknown name are."""
+    if isinstance(outcome, UnreadableStudy) or isinstance(first, UnreadableStudy):
+        return isinstance(first, UnreadableStudy) and isinstance(outcome, Volume)
+    as_much = np.ptp(outcome.positions_mm) > ENOUGH_OF_IT * np.ptp(first.positions_mm)
+    return bool(as_much and not _is_noisy(outcome))
+
+
+def _is_noisy(volume: Volume) -> bool:
+    return any(note.code == "noise" for note in volume.notes)
 
 
 def _read_all(paths: Sequence[Path]) -> tuple[list[SliceHeader], list[Note]]:
