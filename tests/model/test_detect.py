@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from model.detect import Detector, suspect_box
+from model.engine import EngineName
 from model.phantom import simulate_head
 from model.stroke import Decision, Note, Prediction, StrokeType
 from model.transforms import to_model_input
@@ -99,6 +100,12 @@ class TestDetect:
         heat = detector.heat(make_volume(lesions=["iph"]))
         assert heat.probability.shape[0] == heat.shown.hu.shape[0]
         assert heat.probability.shape[1] * 2 == heat.shown.hu.shape[1]
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
+def test_every_engine_reproduces_the_shipped_golden_studies(engine: EngineName) -> None:
+    pytest.importorskip(engine)
+    assert Detector(SHIPPED, engine, threads=1).engine.startswith(engine)
 
 
 def test_a_box_surrounds_the_largest_suspicion() -> None:

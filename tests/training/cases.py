@@ -21,13 +21,13 @@ def small_case(seed: int) -> Case:
     return phantom_case(seed, SHAPE)
 
 
-def write_sich(folder: Path, patients: int = 2) -> None:
+def write_sich(folder: Path, patients: int = 1) -> None:
     """Simulated heads with a bleed, saved as the SICH set is: 8 bit, boxes in index.csv."""
     (folder / "image").mkdir(parents=True)
     rows = []
     for patient in range(patients):
         phantom = simulate_head(
-            70 + patient, lesions=["iph"], side=256, slices=14, spacing_mm=10.0, fov_mm=240.0
+            70 + patient, lesions=["iph"], side=192, slices=14, spacing_mm=10.0, fov_mm=240.0
         )
         blood = phantom.masks["iph"]  # type: ignore[index]
         for index, image in enumerate(phantom.hu):

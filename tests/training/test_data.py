@@ -92,14 +92,15 @@ class TestAugment:
         assert agree > 0.95
 
 
-class TestSich:
-    @pytest.fixture(scope="class")
-    def study(self, tmp_path_factory: pytest.TempPathFactory) -> SichStudy:
-        folder = tmp_path_factory.mktemp("sich")
-        write_sich(folder)
-        assert read_patients(folder) == ["0000", "0001"]
-        return read_study(folder, "0001", side=128, grid_mm=1.8)
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> SichStudy:
+    folder = tmp_path_factory.mktemp("sich")
+    write_sich(folder)
+    assert read_patients(folder) == ["0000"]
+    return read_study(folder, "0000", side=112, grid_mm=2.0)
 
+
+class TestSich:
     def test_the_bleed_is_found_in_its_box(self, study: SichStudy) -> None:
         case = bleeding_case(study)
         assert (case.masks & 1).any()
@@ -132,9 +133,9 @@ class TestSich:
     def test_painted_bleeds_are_bright_and_marked(self, study: SichStudy) -> None:
         clean = clean_case(study)
         assert clean is not None
-        ground = survey(clean, grid_mm=1.8)
+        ground = survey(clean, grid_mm=2.0)
         assert ground is not None
-        painted = [paint_case(clean, ground, seed=seed, grid_mm=1.8) for seed in range(4)]
+        painted = [paint_case(clean, ground, seed=seed, grid_mm=2.0) for seed in range(4)]
         seen = [case for case in painted if case is not None]
         assert seen
         for case in seen:
