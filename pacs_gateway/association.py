@@ -77,7 +77,9 @@ class Association:
             if self._negotiate(room):
                 ending = self._serve()
         except ConnectionLost as error:
-            log.info("association lost: %s", error, extra=self._about())
+            # health checks of load balancers connect and say nothing
+            level = logging.INFO if self._sender else logging.DEBUG
+            log.log(level, "association lost: %s", error, extra=self._about())
         except ProtocolError as error:
             log.warning("association aborted: %s", error, extra=self._about())
             self._stream.abort(SERVICE_PROVIDER, error.reason)

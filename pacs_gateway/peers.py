@@ -11,6 +11,7 @@ from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs_gateway.reactor import reactor_held
 from pacs_gateway.upper_layer import MAX_PDU
 
 LAST_WORDS_SECONDS = 5.0
@@ -45,7 +46,8 @@ def echo(peer: Peer, *, calling_ae: str = CALLING_AE, timeout_seconds: float = 1
     """
     association, connection = associate(peer, calling_ae, [(Verification, "")], timeout_seconds)
     try:
-        status = association.send_c_echo()
+        with reactor_held(association):
+            status = association.send_c_echo()
     finally:
         finish(association, connection)
     if getattr(status, "Status", None) != 0:

@@ -199,6 +199,11 @@ def refusal_rows(db: Connection, association_id: int, study_instance_uid: str) -
     ).fetchall()
 
 
+def is_indexed(db: Connection, sha256: str) -> bool:
+    """Whether the instance with this hash has a row."""
+    return db.execute("SELECT 1 FROM instances WHERE sha256 = ?", (sha256,)).fetchone() is not None
+
+
 def indexed(db: Connection) -> set[str]:
     return {sha256 for (sha256,) in db.execute("SELECT sha256 FROM instances WHERE discarded = 0")}
 

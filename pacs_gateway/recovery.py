@@ -32,7 +32,6 @@ def index_strays(spool: Spool, index: Index) -> None:
     for path in spool.unindexed(index.read(records.indexed)):
         if is_whole(path):
             _index_stray(path, spool, index)
-            log.warning("a durable file was indexed again", extra={"sha256": path.name})
         else:
             path.unlink()
             log.warning("a file that never became durable was removed", extra={"sha256": path.name})
@@ -44,10 +43,17 @@ def _index_stray(path: Path, spool: Spool, index: Index) -> None:
         header = scan_header(data, meta.transfer_syntax_uid, start=meta.data_set_offset)
     stat, sender = path.stat(), origin_of(meta)
 
-    def record(db: Connection) -> records.Recorded:
+    def record(db: Connection) -> records.Recorded | None:
+        # its own process may have indexed it since the folder was compared with the index
+        if records.is_indexed(db, path.name):
+            return None
         number = records.open_association(db, spool.owner, sender, stat.st_mtime)
         records.close_association(db, number, Ending.KILLED, stat.st_mtime)
         return records.record_instance(db, number, header, path.name, stat.st_size, stat.st_mtime)
 
-    if index.write(record).discarded:
+    recorded = index.write(record)
+    if recorded is None:
+        return
+    log.warning("a durable file was indexed again", extra={"sha256": path.name})
+    if recorded.discarded:
         path.unlink(missing_ok=True)

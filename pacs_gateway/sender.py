@@ -27,6 +27,7 @@ from pacs_gateway.peers import (
 )
 
 __all__ = ["Peer", "PeerUnreachable", "SendOutcome", "SendResult", "echo", "send"]
+from pacs_gateway.reactor import reactor_held
 
 log = logging.getLogger(__name__)
 
@@ -197,17 +198,18 @@ def _send_over(
         (context.abstract_syntax, context.transfer_syntax[0]) for context in association.accepted_contexts
     }
     try:
-        for item in batch:
-            if item.context in accepted:
-                result = _send_one(association, item, item.path)
-            elif implicit_context(item.context) in accepted:
-                result = _send_one(association, item, dcmread(item.path))
-            else:
-                result = _not_accepted(item)
-            if result is None:
-                return answered
-            answered.add(item.path)
-            done(result)
+        with reactor_held(association):
+            for item in batch:
+                if item.context in accepted:
+                    result = _send_one(association, item, item.path)
+                elif implicit_context(item.context) in accepted:
+                    result = _send_one(association, item, dcmread(item.path))
+                else:
+                    result = _not_accepted(item)
+                if result is None:
+                    return answered
+                answered.add(item.path)
+                done(result)
     finally:
         finish(association, connection)
     return answered

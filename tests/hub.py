@@ -91,6 +91,11 @@ class RunningHub:
             command, env=self.environment, cwd=ROOT, text=True, capture_output=True, check=check, timeout=120
         )
 
+    def send(self, paths: Iterable[Path], *, calling: str = "UDON_CT1") -> subprocess.CompletedProcess[str]:
+        """Send files with `hub send`, which exits with 1 when any was not stored."""
+        to = f"IMAGINGHUB@127.0.0.1:{self.dicom_port}"
+        return self.hub("send", *map(str, paths), "--to", to, "--from", calling, check=False)
+
     def storescu(self, paths: Iterable[Path], *, calling: str = "UDON_CT1") -> None:
         """Send files with dcmtk's storescu, which reads as-stored transfer syntaxes."""
         command = ["storescu", "-xs", "-R", "-aet", calling, "-aec", "IMAGINGHUB", "127.0.0.1"]

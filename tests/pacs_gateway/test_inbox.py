@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import dcmread
 
+from pacs_gateway import recovery
 from pacs_gateway.arrivals import Ending, Outcome, digest_of
 from pacs_gateway.completion import CompletionCode
 from pacs_gateway.headers import NotPart10, Sender, read_header
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.part10 import read_meta
-from pacs_gateway.spool import NoRoom, TooLarge
+from pacs_gateway.spool import NoRoom, Spool, TooLarge
 from tests.pacs import await_condition, write_slice, write_study
 from tests.pacs_gateway.conftest import Clock
 
@@ -256,6 +257,21 @@ class TestCrash:
         assert inbox.receiving()[0].open_associations == 1
         assert inbox.ready_studies() == []
         assert [(study.instances, study.open_associations) for study in inbox.receiving()] == [(2, 0)]
+
+    def test_a_file_its_own_process_indexed_meanwhile_is_no_duplicate(
+        self, inbox: Inbox, sender: Sender, tmp_path: Path
+    ) -> None:
+        add(inbox, write_study(tmp_path, slices=2), sender)
+
+        class Before(Spool):
+            def unindexed(self, known: set[str]) -> Iterator[Path]:
+                """As if the folder had been compared with the index before the two came."""
+                return super().unindexed(set())
+
+        spool = Before(inbox.root, reserve_bytes=0)
+        recovery.index_strays(spool, inbox._index)
+        spool.close()
+        assert [(r.stored, r.duplicate) for r in inbox.receipts()] == [(2, 0)]
 
     def test_the_index_can_be_lost(
         self, open_inbox: Callable[..., Inbox], sender: Sender, tmp_path: Path
