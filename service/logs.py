@@ -31,8 +31,10 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("dbos", "pynetdicom", "alembic", "httpx", "uvicorn.access"):
+    for noisy in ("dbos", "alembic", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # pynetdicom warns of each odd UID twice; what goes wrong is in our own results and receipts
+    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
     # pydicom speaks of odd values by quoting them, and a value may be a patient's name
     logging.getLogger("pydicom").disabled = True
     warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
