@@ -168,7 +168,7 @@ def line(parcel: Parcel, result: dict[str, Any]) -> str:
     pad = " " * max(0, 8 - len(state))
     received, told = (datetime.fromisoformat(result[key]) for key in ("received_at", "result_at"))
     seconds = (told - received).total_seconds()
-    return f"{parcel.calling_ae:<11} {parcel.label:<22} {shown}{pad} {said:<44} {seconds:5.1f} s"
+    return f"{parcel.calling_ae:<11} {parcel.label:<26} {shown}{pad} {said:<44} {seconds:5.1f} s"
 
 
 def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> None:
@@ -180,7 +180,7 @@ def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> N
             say(f"  {parcel.label}: {result.path.name}: {result.text}")
         return line(parcel, wait_result(client, parcel))
 
-    say(f"\n{'from':<11} {'study':<22} {'state':<8} {'findings':<44} last slice to result")
+    say(f"\n{'from':<11} {'study':<26} {'state':<8} {'findings':<44} last slice to result")
     with ThreadPoolExecutor(2) as pool:
         for done in as_completed([pool.submit(deliver, parcel) for parcel in parcels]):
             say(done.result())
