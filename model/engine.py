@@ -57,7 +57,7 @@ class OpenVinoEngine:
         compiled = core.compile_model(core.read_model(onnx), "CPU", settings)
         # the hint is only a wish: processors without bf16 go on in fp32
         used = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
-        self.name = "openvino-bf16" if "bf16" in used else "openvino-fp32"
+        self.name = "openvino-bf16" if "bfloat16" in used else "openvino-fp32"
         self._request = compiled.create_infer_request()
 
     def run(self, hu: FloatArray, z: FloatArray) -> Outputs:
