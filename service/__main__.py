@@ -1,37 +1,49 @@
 """`hub`: every command of the imaging hub."""
 
 import sys
+from importlib import import_module
 
 import typer
 
-from service.commands import accounts, callers, doctor, run, studies
 from service.errors import HubError
 from service.settings import BadSetting
 
-app = typer.Typer(
-    name="hub",
-    help="Receives CT brain studies from hospital PACS, flags stroke, and carries the patient on.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command()(run.serve)
-app.command()(run.listen)
-app.command()(run.work)
-app.command()(run.api)
-app.command()(studies.send)
-app.command("import")(studies.import_)
-app.command()(studies.wait)
-app.command()(studies.result)
-app.command()(doctor.doctor)
-app.add_typer(accounts.app, name="account")
-app.add_typer(callers.app, name="caller")
+COMMANDS = {
+    "serve": "service.commands.serve",
+    "listen": "service.commands.listen",
+    "work": "service.commands.work",
+    "api": "service.commands.api",
+    "send": "service.commands.studies",
+    "import": "service.commands.studies",
+    "wait": "service.commands.studies",
+    "result": "service.commands.studies",
+    "account": "service.commands.accounts",
+    "caller": "service.commands.callers",
+    "doctor": "service.commands.doctor",
+}
+"""Each command and the module that adds it. Only the module of the command that was asked for is imported:
+the listener needs no database, no job engine and no web server, and without them it is half as large."""
+
+
+def build_app(*names: str) -> typer.Typer:
+    """The command line with these commands; with all when none is named."""
+    app = typer.Typer(
+        name="hub",
+        help="Receives CT brain studies from hospital PACS, flags stroke, and carries the patient on.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(lambda: None)  # one command alone is still called by its name
+    for module in dict.fromkeys(COMMANDS[name] for name in names or COMMANDS):
+        import_module(module).add_to(app)
+    return app
 
 
 def main() -> None:
     """Run a command; a refusal is one line on standard error and exit status 1."""
     try:
-        app()
+        build_app(*(word for word in sys.argv[1:2] if word in COMMANDS))()
     except (HubError, BadSetting) as refusal:
         print(f"hub: {refusal}", file=sys.stderr)
         sys.exit(1)

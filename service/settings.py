@@ -121,6 +121,11 @@ class Settings:
         return self.data / "callers.json"
 
     @property
+    def processes_file(self) -> Path:
+        """What `hub serve` says of its processes."""
+        return self.data / "processes.json"
+
+    @property
     def log_number(self) -> int:
         """The log level as the standard library counts it."""
         return logging.getLevelNamesMapping()[self.log_level]

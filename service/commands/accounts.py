@@ -9,12 +9,17 @@ from service.accounts import Role
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
 
-app = typer.Typer(help="People and machines that may sign in.", no_args_is_help=True)
+group = typer.Typer(help="People and machines that may sign in.", no_args_is_help=True)
 
 Username = Annotated[str, typer.Argument(help="Name of the account.")]
 
 
-@app.command()
+def add_to(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    app.add_typer(group, name="account")
+
+
+@group.command()
 def add(
     username: Username,
     role: Annotated[Role, typer.Option(help="What the account is for.")],
@@ -28,7 +33,7 @@ def add(
     print(f"added {username} as {role.value}")
 
 
-@app.command("list")
+@group.command("list")
 def list_() -> None:
     """List every account: name, role, hospital."""
     with session_scope(open_database(open_settings()), write=False) as session:
@@ -37,7 +42,7 @@ def list_() -> None:
             print(f"{account.username:<30} {account.role.value:<12} {account.hcode or 'region'}{state}")
 
 
-@app.command()
+@group.command()
 def token(
     username: Username,
     label: Annotated[str, typer.Option(help="What it is for, such as the machine's name.")] = "",

@@ -8,13 +8,18 @@ from service import hospitals
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
 
-app = typer.Typer(help="DICOM machines that may send. A change takes effect at once.", no_args_is_help=True)
+group = typer.Typer(help="DICOM machines that may send. A change takes effect at once.", no_args_is_help=True)
 
 AETitle = Annotated[str, typer.Argument(help="Calling AE title, 1 to 16 characters.")]
 Hospital = Annotated[str, typer.Option(help="Hospital code it speaks for.")]
 
 
-@app.command()
+def add_to(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    app.add_typer(group, name="caller")
+
+
+@group.command()
 def add(
     ae_title: AETitle,
     hospital: Hospital,
@@ -28,7 +33,7 @@ def add(
     print(f"added {ae_title} for {hospital}")
 
 
-@app.command()
+@group.command()
 def remove(ae_title: AETitle, hospital: Hospital) -> None:
     """Stop a machine from sending."""
     settings = open_settings()
@@ -38,7 +43,7 @@ def remove(ae_title: AETitle, hospital: Hospital) -> None:
     print(f"removed {ae_title} for {hospital}")
 
 
-@app.command("list")
+@group.command("list")
 def list_() -> None:
     """List every caller: AE title, hospital, networks."""
     with session_scope(open_database(open_settings()), write=False) as session:

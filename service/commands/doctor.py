@@ -28,9 +28,14 @@ class Check:
     said: str
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
 def doctor() -> None:
     """Look at disk, database, model, processes and ports; exit status 1 when anything is wrong."""
-    settings = open_settings()
+    settings = open_settings(log_level="ERROR")
     checks = list(examine(settings))
     for check in checks:
         print(f"{'ok  ' if check.well else 'BAD '} {check.name:<10} {check.said}")
@@ -97,7 +102,7 @@ def _workers(settings: Settings) -> str:
 
 
 def _processes(settings: Settings) -> str:
-    path = settings.data / "processes.json"
+    path = settings.processes_file
     if not path.exists():
         return "not run by `hub serve`"
     rows = json.loads(path.read_text())["children"]

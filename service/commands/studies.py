@@ -30,6 +30,14 @@ Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", exists=Tr
 StudyUid = Annotated[str, typer.Argument(help="Study Instance UID.")]
 
 
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(send)
+    app.command("import")(import_)
+    app.command()(wait)
+    app.command()(result)
+
+
 def send(
     paths: Paths,
     to: Annotated[str, typer.Option(help="Where to: AET@HOST:PORT.")],

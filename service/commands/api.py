@@ -1,0 +1,35 @@
+"""`hub api`: the API alone."""
+
+import typer
+import uvicorn
+
+from service.app import create_app
+from service.commands.opening import open_process
+from service.db import make_engine
+from service.orders import Orders
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(api)
+
+
+def api() -> None:
+    """Answer over HTTP: the API alone."""
+    settings = open_process()
+    engine = make_engine(settings.database)
+    orders = Orders(engine, settings.jobs_database)
+    uvicorn.run(
+        create_app(
+            settings,
+            engine=engine,
+            enqueue=orders.analyse,
+            queue_depth=orders.waiting,
+            worker_seen=orders.last_heard,
+        ),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
