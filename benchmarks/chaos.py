@@ -1,6 +1,7 @@
 """kill -9 of listener, worker and API while studies arrive: nothing acknowledged may be lost.
 
-    python -m benchmarks.chaos [--json] [--kills 20] [--studies 50] [--seed 1]     (--long: 200 kills)
+    python -m benchmarks.chaos [--json] [--kills 24] [--studies 50] [--seed 1]
+    python -m benchmarks.chaos --long                        200 kills, 200 studies
 
 The moments are random. Every instance that was answered Success is looked for in the hub afterwards, byte for
 byte, and every study must end in a final state.
@@ -24,18 +25,23 @@ from benchmarks.table import Bar, report
 from pacs_gateway.sender import Peer, PeerUnreachable, send
 
 QUIET_AFTER_S = 300.0
+GAP_S = (0.5, 4.0)
+"""Seconds between two kills, drawn evenly."""
 
 
 class Sender:
-    """A PACS that sends each study and, where the hub broke off, sends the rest again until all is stored."""
+    """A PACS that sends a study every `pace` seconds and, where the hub broke off, sends the rest again."""
 
-    def __init__(self, running: Serving, studies: list[tuple[str, list[Path]]]) -> None:
+    def __init__(self, running: Serving, studies: list[tuple[str, list[Path]]], pace: float) -> None:
         self.acknowledged: set[Path] = set()
+        self._pace = pace
         self._studies = studies
         self._peer = Peer("IMAGINGHUB", "127.0.0.1", running.dicom_port)
 
     def run(self) -> None:
-        for _uid, paths in self._studies:
+        started = time.monotonic()
+        for number, (_uid, paths) in enumerate(self._studies):
+            time.sleep(max(0.0, started + number * self._pace - time.monotonic()))
             deadline = time.monotonic() + QUIET_AFTER_S
             while left := [path for path in paths if path not in self.acknowledged]:
                 self._try(left)
@@ -54,11 +60,13 @@ def kill_at_random(running: Serving, kills: int, seed: int, stop: threading.Even
     """Kill one process after another, each at a random moment after the one before."""
     dice = random.Random(seed)
     killed: Counter[str] = Counter()
-    while killed.total() < kills and not stop.wait(dice.uniform(0.5, 4.0)):
-        name, pid = dice.choice(sorted(running.processes().items()))
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-            killed[name.partition("-")[0]] += 1
+    while killed.total() < kills and not stop.wait(dice.uniform(*GAP_S)):
+        # the one that was killed least so far, so that each has its turn; none while all wait to be restarted
+        alive = sorted(running.processes().items(), key=lambda row: (killed[row[0]], dice.random()))
+        for name, pid in alive[:1]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed[name] += 1
     return killed
 
 
@@ -84,17 +92,19 @@ def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--long", action="store_true", help="200 kills")
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--long", action="store_true", help="200 kills, 200 studies")
+    parser.add_argument("--kills", type=int, default=24)
     parser.add_argument("--studies", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     kills = 200 if arguments.long else arguments.kills
+    num_studies = 200 if arguments.long else arguments.studies
 
     with tempfile.TemporaryDirectory() as folder:
-        studies = simulated_studies(Path(folder) / "dicom", arguments.studies, slices=32)
+        studies = simulated_studies(Path(folder) / "dicom", num_studies, slices=32)
         with serving(Path(folder) / "hub") as running:
-            sender, stop = Sender(running, studies), threading.Event()
+            pace = kills * sum(GAP_S) / 2 / len(studies)
+            sender, stop = Sender(running, studies, pace), threading.Event()
             killed: Counter[str] = Counter()
             killer = threading.Thread(
                 target=lambda: killed.update(kill_at_random(running, kills, arguments.seed, stop))
@@ -102,7 +112,6 @@ def main() -> None:
             started = time.monotonic()
             killer.start()
             sender.run()
-            stop.set() if not arguments.long else None
             killer.join()
             states = Counter(running.result(uid, seconds=QUIET_AFTER_S)["state"] for uid, _ in studies)
             seconds = time.monotonic() - started
@@ -113,7 +122,7 @@ def main() -> None:
         {
             "studies": len(studies),
             "images acknowledged": len(sender.acknowledged),
-            **{f"kills of {name}": killed[name] for name in ("listener", "worker", "api")},
+            **{f"kills of {name}": killed[name] for name in ("listener", "worker-1", "api")},
             "lost": len(lost),
             **{name: number for name, number in sorted(states.items())},
             "seconds": seconds,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +45,18 @@ class Serving:
         """Poll the API until the study has a final state."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            answer = self.client.get(f"/api/v1/studies/{uid}/result")
-            if answer.status_code == 200 and answer.json()["state"] in FINAL:
-                found: dict[str, Any] = answer.json()
-                return found
+            with suppress(httpx.TransportError):  # the API may have been killed a moment ago
+                answer = self.client.get(f"/api/v1/studies/{uid}/result")
+                if answer.status_code == 200 and answer.json()["state"] in FINAL:
+                    found: dict[str, Any] = answer.json()
+                    return found
             time.sleep(0.02)
         raise SystemExit(f"study {uid} had no result after {seconds:.0f} s; see {self.data / 'serve.log'}")
 
     def processes(self) -> dict[str, int]:
         """Process ids by name."""
         rows = json.loads((self.data / "processes.json").read_text())["children"]
-        return {row["name"]: row["pid"] for row in rows}
+        return {row["name"]: row["pid"] for row in rows if row["pid"]}
 
     def peak_memory_mb(self) -> dict[str, float]:
         """Peak resident memory of each process since its start (VmHWM)."""
