@@ -68,6 +68,8 @@ class Volume:
     study_instance_uid: str
     age_years: float | None
     notes: tuple[Note, ...]
+    runner_up: str | None = None
+    """The series that would have been read next; `#2` marks a second stack within one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def _load_series(choice: SeriesChoice, headers: Sequence[SliceHeader], study_not
         study_instance_uid=stack.headers[0].study_instance_uid,
         age_years=age,
         notes=tuple(notes),
+        runner_up=choice.runner_up,
     )
 
 

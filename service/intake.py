@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.2
 DISCARD_AFTER = timedelta(hours=1)
 """Inbox files of a study that storage holds are the same file by another name; they need not go at once."""
-DISCARD_EVERY = timedelta(minutes=1)
+ORDER_AGAIN_AFTER = timedelta(minutes=1)
+SWEEP_EVERY = timedelta(minutes=1)
 
 
 class Intake:
@@ -40,7 +41,7 @@ class Intake:
         self._inbox = inbox
         self._orders = orders
         self._lock = lock
-        self._discarded_at = datetime.min.replace(tzinfo=UTC)
+        self._swept_at = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
@@ -63,10 +64,21 @@ class Intake:
         ready = self._inbox.ready_studies(now)
         for arrived in ready:
             self._take(arrived)
-        if now - self._discarded_at >= DISCARD_EVERY:
-            self._inbox.discard_taken(before=now - DISCARD_AFTER)
-            self._discarded_at = now
+        if now - self._swept_at >= SWEEP_EVERY:
+            self._sweep(now)
+            self._swept_at = now
         return len(ready)
+
+    def _sweep(self, now: datetime) -> None:
+        """Let the inbox go of what storage holds, and order again what waits without an order.
+
+        A request to analyse again commits first and orders then; where the order failed, this makes it good.
+        """
+        self._inbox.discard_taken(before=now - DISCARD_AFTER)
+        with session_scope(self._engine, write=False) as session:
+            waiting = studies.waiting_since(session, now - ORDER_AGAIN_AFTER)
+        for study in waiting:
+            self._orders.analyse(study.id, study.revision)
 
     def _take(self, arrived: ArrivedStudy) -> None:
         with session_scope(self._engine) as session:

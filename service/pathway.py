@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from model.detect import Detector
 from model.picture import key_slices
-from model.stroke import Prediction
+from model.stroke import Note, Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct
 from pacs_gateway.arrivals import ArrivedStudy
 from service import findings, series, studies
@@ -82,7 +82,7 @@ class Pathway:
         with session_scope(self._engine) as session:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
-                findings.record_prediction(session, study, prediction, pictures)
+                findings.record_prediction(session, study, prediction, pictures, runner_up=volume.runner_up)
         log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
 
     def give_up(self, failure: Failure) -> None:
@@ -98,7 +98,8 @@ class Pathway:
         with session_scope(self._engine) as session:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
-                studies.mark_refused(session, study, refusal.refusals, refusal.notes)
+                why = Note("refused", str(refusal))
+                studies.mark_refused(session, study, refusal.refusals, (why, *refusal.notes))
         log.info("study refused", extra=argument | {"reasons": [each.value for each in refusal.refusals]})
 
     def _keep_pictures(self, volume: Volume, prediction: Prediction) -> list[findings.KeySlice]:

@@ -109,6 +109,13 @@ def load_study(session: Session, study_id: int, *, lock: bool = True) -> Study:
     raise NotFound(f"no study has the number {study_id}")
 
 
+def waiting_since(session: Session, moment: datetime, *, limit: int = 100) -> Sequence[Study]:
+    """Studies that have been ready to be analysed since then and are not in a worker's hands."""
+    return session.scalars(
+        select(Study).where(Study.state == StudyState.READY, Study.ready_at < moment).limit(limit)
+    ).all()
+
+
 def note_receiving(session: Session, progress: "StudyProgress") -> Study:
     """Show a study that is still arriving; one already analysed keeps its state until complete again."""
     study = _by_uid(session, progress.study_instance_uid)

@@ -49,7 +49,8 @@ class TestRealHeadCt:
         hub.storescu(paths)
         result = hub.result(uid_of(paths))
         assert result["state"] == "refused"
-        assert set(result["reasons"]) & {"contrast", "missing_slices"}
+        assert result["reasons"] == ["contrast", "missing_slices"]
+        assert "88 of 139 slices" in next(n["text"] for n in result["notes"] if n["code"] == "refused")
         assert "undecodable" not in result["reasons"]
 
     def test_infarct_is_not_a_bleed_and_its_geometry_is_noted(self, hub: RunningHub) -> None:

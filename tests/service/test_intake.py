@@ -161,3 +161,20 @@ def test_order_says_where_the_job_is(
     assert status is not None
     assert status.state is JobState.WAITING
     assert orders.last_heard() is None
+
+
+def test_study_that_waits_without_an_order_is_ordered_again(
+    engine: Engine, intake: Intake, orders: Orders, inbox: Inbox, head: list[Path]
+) -> None:
+    deliver(inbox, head)
+    intake.round(now())
+    with session_scope(engine) as session:
+        study = studies.find_study(session, "1.2.3", OPERATOR)
+        studies.begin_analysis(session, study)
+        studies.mark_failed(session, study, "analyse", "disk full")
+        studies.reopen(session, study)  # and the order that should follow is lost
+    assert orders.waiting()["live"] == 1
+    intake.round(now() + timedelta(minutes=3))
+    assert orders.waiting()["live"] == 2
+    intake.round(now() + timedelta(minutes=6))
+    assert orders.waiting()["live"] == 2
