@@ -1,7 +1,6 @@
 """Real head CT: read, refused and resampled as its README says it must be."""
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +89,3 @@ def test_the_grid_maps_back_onto_the_slices(real: Volume) -> None:
 
 def test_pictures_are_small(real: Volume) -> None:
     assert len(slice_picture(real, len(real.hu) // 2)) < 60_000
-
-
-def test_reading_and_resampling_are_fast(real: Volume) -> None:
-    start = time.perf_counter()
-    to_model_input(real, side=256, grid_mm=0.9)
-    assert time.perf_counter() - start < 1.0  # 0.1 s when idle

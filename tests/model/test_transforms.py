@@ -1,6 +1,5 @@
 """What the network sees does not hang on tilt, matrix, field of view or slice thickness."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,15 +174,6 @@ class TestToModelInput:
             middle = (columns.mean() + 0.5) / scan.side, (rows.mean() + 0.5) / scan.side
             found = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
             assert np.abs(np.subtract(found, middle)).max() * scan.side < 0.5
-
-    def test_is_fast(self) -> None:
-        volume = volume_of(Scan(slices=32, side=512, noise=0, tilt_deg=10))
-        seconds = []
-        for _ in range(4):
-            start = time.perf_counter()
-            to_model_input(volume, side=256, grid_mm=0.9)
-            seconds.append(time.perf_counter() - start)
-        assert min(seconds) < 0.5  # 0.1 s when idle; shared machines need room
 
     def test_files_and_arrays_give_the_same_input(self, tmp_path: Path) -> None:
         scan = Scan(tilt_deg=12)
