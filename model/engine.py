@@ -128,12 +128,8 @@ def open_engine(kind: str, folder: Path, onnx: Path, threads: int) -> Engine:
 
 def candidates(engine: EngineName) -> list[str]:
     """Engines to try, best first: torch on a machine with an NVIDIA device, else OpenVINO."""
-    best = ["openvino", "onnxruntime", "torch"]
-    if engine == "auto":
-        wanted = ["torch", *best[:-1]] if GPU.exists() else best
-    else:
-        wanted = [str(engine)]
-    found = [name for name in wanted if is_installed(name)]
+    best = ["torch", "openvino", "onnxruntime"] if GPU.exists() else ["openvino", "onnxruntime", "torch"]
+    found = [name for name in (best if engine == "auto" else [engine]) if is_installed(name)]
     kinds = []
     for name in found:
         kinds += ["openvino-bf16", "openvino-fp32"] if name == "openvino" else [name]
