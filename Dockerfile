@@ -5,7 +5,7 @@ ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     HUB_DATA=/data
 
-# An operator with a GPU builds with another torch: --build-arg TORCH="torch==2.13.0 --index-url ..."
+# A machine with a GPU takes its own build of torch by this argument.
 ARG TORCH="torch==2.13.0"
 
 WORKDIR /opt/hub
