@@ -92,7 +92,17 @@ def read_study(detector: RecordingDetector, study: KnownStudy) -> Reading:
     Raises:
         UnreadableStudy: it is refused.
     """
-    prediction = detector.detect(load_study(study))
+    probabilities, answers = answer(detector, load_study(study))
+    return Reading(
+        study.name, study.population, study.patient, study.labels, probabilities, answers, study.row
+    )
+
+
+def answer(
+    detector: RecordingDetector, volume: Volume
+) -> tuple[dict[StrokeType, float], dict[StrokeType, Decision]]:
+    """Probability and answer of every stroke type, of those not assessed by their thresholds alone."""
+    prediction = detector.detect(volume)
     calibrations = detector.artefact.calibrations
     probabilities, answers = {}, {}
     for score, logit in zip(prediction.scores, detector.last.study, strict=True):
@@ -102,9 +112,7 @@ def read_study(detector: RecordingDetector, study: KnownStudy) -> Reading:
             answers[kind] = by_thresholds(probabilities[kind], calibration)
         else:
             probabilities[kind], answers[kind] = score.probability, score.decision
-    return Reading(
-        study.name, study.population, study.patient, study.labels, probabilities, answers, study.row
-    )
+    return probabilities, answers
 
 
 def by_thresholds(probability: float, calibration: TypeCalibration) -> Decision:
