@@ -25,8 +25,7 @@ def roc(positive: Sequence[float], negative: Sequence[float], points: Mapping[st
         parts.append(f'<circle class="mark" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
         left = x > LEFT + 0.7 * SIZE
         anchor, away = ("end", -8) if left else ("start", 8)
-        drop = 14 if word == "flag" else -6
-        text_y = min(max(y + drop, TOP + 10), TOP + SIZE - 4)
+        text_y = min(y + 16, TOP + SIZE - 4)
         parts.append(f'<text x="{x + away:.1f}" y="{text_y:.1f}" text-anchor="{anchor}">{word}</text>')
     return _svg("ROC curve", parts)
 

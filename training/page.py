@@ -191,8 +191,8 @@ def _predictive(row: Row) -> str:
     cells = [
         [
             f"{each['prevalence']:.1%}",
-            _words(each["ppv_of_flag"]),
-            _words(each["npv_of_clear"]),
+            _words(each["ppv_of_flag"], none="nothing was flagged"),
+            _words(each["npv_of_clear"], none="nothing was cleared"),
             f"{each['flags_in_100']:g}",
         ]
         for each in row["predictive_values"]
@@ -287,9 +287,9 @@ def _cell(text: str) -> str:
     return f"<td{css}>{escape(text)}</td>"
 
 
-def _words(figure: Mapping[str, float] | None) -> str:
+def _words(figure: Mapping[str, float] | None, none: str = "-") -> str:
     """A figure with its interval; a dash between its ends would look like a minus where one is negative."""
     if figure is None:
-        return "-"
+        return none
     between = " to " if figure["low"] < 0 else "-"
     return f"{figure['value']:.3f} ({figure['low']:.3f}{between}{figure['high']:.3f})"
