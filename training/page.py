@@ -22,7 +22,7 @@ font:15px/1.5 system-ui,sans-serif}
 h1{font-size:1.5rem;margin:0 0 .25rem}h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.75rem;
 border-top:2px solid var(--ink)}h3{font-size:1.05rem;margin:2rem 0 .5rem}
 h4{font-size:.95rem;margin:1.25rem 0 .25rem}
-p{margin:.4rem 0;max-width:46rem}.soft,figcaption{color:var(--soft);font-size:.87rem}
+p{margin:.4rem 0;max-width:46rem;overflow-wrap:anywhere}.soft,figcaption{color:var(--soft);font-size:.87rem}
 .warn{color:var(--warn);font-weight:600}.wide{overflow-x:auto}
 table{border-collapse:collapse;margin:.4rem 0;font-variant-numeric:tabular-nums;font-size:.9rem}
 th,td{padding:.25rem .9rem .25rem 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top;

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 
@@ -31,7 +32,7 @@ def outcome(usual: float, now: float | None, said: str = "flag", to: str = "320"
 
 class TestChanges:
     def test_each_changes_one_thing_of_the_usual_scan(self) -> None:
-        fields = ("side", "fov_mm", "spacing_mm", "tilt_deg", "dialect", "shuffled")
+        fields = ("side", "fov_mm", "spacing_mm", "tilt_deg", "dialect", "shuffled", "simulated_side")
         for change in changes():
             other = [name for name in fields if getattr(change.scan, name) != getattr(USUAL, name)]
             assert len(other) == 1, change
@@ -45,6 +46,14 @@ class TestScans:
         assert len(paths) == 14
         assert paths != sorted(paths)
         assert (header.Rows, float(header.PixelSpacing[0])) == (320, pytest.approx(300 / 320, abs=1e-4))
+
+    def test_a_repeat_is_the_same_head_in_other_noise(self) -> None:
+        scan = replace(USUAL, spacing_mm=20.0)
+        one, other = (simulate_scan(1, 1, replace(scan, simulated_side=side)) for side in (256, 255))
+        brain = [phantom.hu[3, 100:150, 100:150].astype(float) for phantom in (one, other)]
+        assert abs(brain[0].mean() - brain[1].mean()) < 1.0
+        fine = [image - np.roll(image, 1, axis=1) for image in brain]
+        assert abs(np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]) < 0.5
 
     def test_the_order_of_files_changes_nothing(self, tmp_path: Path) -> None:
         read = read_with(RecordingDetector(SHIPPED, threads=1))
