@@ -1,12 +1,13 @@
-"""Measure a model package on labelled studies: `python -m training.evaluate MODEL MANIFEST`.
+"""Measure a model package on labelled studies: `python -m training.evaluate MODEL MANIFEST [--out DIR]`.
 
-The manifest is JSONL, a row per study: `case` (folder beside the manifest), `labels` {stroke type: 0 | 1 |
-null}, optionally `real` (true for patients' studies). Also scores prepared cases for the trainer.
+Writes report.json and report.html, which is whole in itself. What the manifest holds: `training.manifest`.
+Also scores prepared cases for the trainer.
 """
 
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,38 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from model.calibration import TypeCalibration
 from model.detect import Detector
 from model.engine import FloatArray, Outputs
-from model.stroke import StrokeType
-from model.transforms import to_model_input
-from model.volume import UnreadableStudy, load_head_ct
+from model.stroke import Decision, Prediction, StrokeType
+from model.transforms import ModelInput
+from model.volume import UnreadableStudy, Volume, load_head_ct
 from model.weights import BadArtefact
+from training.bootstrap import RESAMPLES, SEED
 from training.cases import Case
-from training.report import ScoredStudy, as_table, summarise
+from training.gallery import Pick, inline_slices, pick_cases
+from training.judgement import Reading, Refused, judge
+from training.manifest import BadManifest, KnownStudy, read_manifest
+from training.page import write_page
+from training.report import POPULATIONS, ScoredStudy, as_table
 
 Run = Callable[[FloatArray, FloatArray], Outputs]
 HIT_PIXELS = 3
 """How far beside the bleed the most suspect pixel may lie: the haematoma's edge is a guess."""
+PREVALENCES = (0.02, 0.05, 0.10, 0.30)
+NUM_PICKS = 4
+"""Studies shown of each sort."""
+
+
+class RecordingDetector(Detector):
+    """A detector that keeps the bare outputs of its last study: `detect` is silent on types not assessed."""
+
+    last: Outputs
+
+    def run(self, shown: ModelInput) -> Outputs:
+        """The network's bare outputs, kept."""
+        self.last = super().run(shown)
+        return self.last
 
 
 def score_case(run: Run, case: Case, population: str) -> ScoredStudy:
@@ -56,64 +77,155 @@ def hits(case: Case, outputs: Outputs) -> list[bool]:
     return found
 
 
-def score_study(detector: Detector, folder: Path, row: dict[str, Any]) -> ScoredStudy:
-    """Load, prepare and score one DICOM study.
+def load_study(study: KnownStudy) -> Volume:
+    """Load the DICOM of one study.
 
     Raises:
         UnreadableStudy: it is refused.
     """
-    volume = load_head_ct([path for path in sorted(folder.rglob("*")) if path.is_file()])
-    shown = to_model_input(volume, side=detector.artefact.side, grid_mm=detector.artefact.grid_mm)
-    outputs = detector.run(shown)
-    labels = {StrokeType(name): int(value) for name, value in row["labels"].items() if value is not None}
-    return ScoredStudy(
-        name=row["case"],
-        population="real" if row.get("real") else "phantom",
-        pair=row["case"],
-        logits=tuple(float(value) for value in outputs.study),
-        embedding=tuple(float(value) for value in outputs.embedding),
-        labels=labels,
+    return load_head_ct([path for path in sorted(study.folder.rglob("*")) if path.is_file()])
+
+
+def read_study(detector: RecordingDetector, study: KnownStudy) -> Reading:
+    """Answer one study as the hub would.
+
+    Raises:
+        UnreadableStudy: it is refused.
+    """
+    probabilities, answers = answer(detector, load_study(study))
+    return Reading(
+        study.name, study.population, study.patient, study.labels, probabilities, answers, study.row
     )
 
 
-def evaluate(detector: Detector, manifest: Path) -> dict[str, Any]:
-    """Score every study of a manifest: figures by type, and what was refused."""
-    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
-    studies: list[ScoredStudy] = []
-    refused = []
-    for row in rows:
+def answer(
+    detector: RecordingDetector, volume: Volume
+) -> tuple[dict[StrokeType, float], dict[StrokeType, Decision]]:
+    """Probability and answer of every stroke type, of those not assessed by their thresholds alone."""
+    prediction = detector.detect(volume)
+    calibrations = detector.artefact.calibrations
+    probabilities, answers = {}, {}
+    for score, logit in zip(prediction.scores, detector.last.study, strict=True):
+        kind, calibration = score.stroke_type, calibrations[score.stroke_type]
+        if score.probability is None:
+            probabilities[kind] = calibration.probability(float(logit))
+            answers[kind] = by_thresholds(probabilities[kind], calibration)
+        else:
+            probabilities[kind], answers[kind] = score.probability, score.decision
+    return probabilities, answers
+
+
+def by_thresholds(probability: float, calibration: TypeCalibration) -> Decision:
+    """What the thresholds alone would answer."""
+    if probability >= calibration.flag:
+        return Decision.FLAG
+    return Decision.REVIEW if probability >= calibration.clear else Decision.CLEAR
+
+
+def read_all(
+    detector: RecordingDetector, studies: Sequence[KnownStudy]
+) -> tuple[list[Reading], list[Refused]]:
+    """Answer every study, or keep why it was refused."""
+    readings, refused = [], []
+    for number, study in enumerate(studies, start=1):
         try:
-            studies.append(score_study(detector, manifest.parent / row["case"], row))
+            readings.append(read_study(detector, study))
         except UnreadableStudy as error:
-            refused.append({"case": row["case"], "refusals": [str(r) for r in error.refusals]})
+            reasons = tuple(str(reason) for reason in error.refusals)
+            refused.append(Refused(study.name, study.population, study.labels, reasons, str(error)))
+        if number % 25 == 0:
+            print(f"{number}/{len(studies)}", file=sys.stderr, flush=True)
+    return readings, refused
+
+
+def evaluate(
+    detector: Detector,
+    studies: Sequence[KnownStudy],
+    readings: Sequence[Reading],
+    refused: Sequence[Refused],
+    *,
+    prevalences: Sequence[float] = PREVALENCES,
+) -> dict[str, Any]:
+    """The report: figures by population and type, and what was refused."""
+    num = Counter(study.population for study in studies)
+    reasons = Counter(reason for each in refused for reason in each.reasons)
     return {
         "model": detector.artefact.name,
         "digest": detector.artefact.digest,
         "engine": detector.engine,
-        "num_studies": len(rows),
-        "refused": refused,
-        "figures": summarise(studies, detector.artefact.calibrations),
+        "num_studies": len(studies),
+        "num_by_population": {name: num[name] for name in POPULATIONS if num[name]},
+        "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+        "refusals": dict(reasons.most_common()),
+        "refused": [
+            {
+                "case": each.name,
+                "population": each.population,
+                "refusals": list(each.reasons),
+                "text": each.text,
+            }
+            for each in refused
+        ],
+        "figures": judge(readings, refused, detector.artefact.calibrations, prevalences=prevalences),
     }
 
 
+def show_cases(
+    detector: Detector, studies: Sequence[KnownStudy], readings: Sequence[Reading], *, count: int
+) -> list[tuple[Pick, list[str]]]:
+    """The studies worth looking at, with their key slices: of every population, by any haemorrhage."""
+    by_name = {study.name: study for study in studies}
+    shown = []
+    for population in POPULATIONS:
+        group = [reading for reading in readings if reading.population == population]
+        for pick in pick_cases(group, StrokeType.ANY_ICH, count=count):
+            volume = load_study(by_name[pick.name])
+            prediction: Prediction = detector.detect(volume)
+            shown.append((pick, inline_slices(volume, prediction)))
+    return shown
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table, write the report; exit code 0, or 2 if model or manifest cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
+    """Print the table, write the reports; exit code 0, or 2 if model or manifest cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--out", type=Path, help="JSON report; default: beside the manifest")
+    parser.add_argument("--out", type=Path, help="folder of the reports; default: beside the manifest")
+    parser.add_argument(
+        "--prevalence",
+        type=share_of_studies,
+        action="append",
+        help="share of a site's studies with the finding, 0..1; may be given again; "
+        f"default {', '.join(map(str, PREVALENCES))}",
+    )
+    parser.add_argument("--cases", type=int, default=NUM_PICKS, help="studies shown of each sort; 0: none")
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args(arguments)
     try:
-        report = evaluate(Detector(options.model, threads=options.threads), options.manifest)
-    except (OSError, KeyError, BadArtefact, json.JSONDecodeError) as error:
+        detector = RecordingDetector(options.model, threads=options.threads)
+        studies = read_manifest(options.manifest)
+    except (OSError, BadArtefact, BadManifest) as error:
         print(f"cannot evaluate: {error}", file=sys.stderr)
         return 2
-    out = options.out or options.manifest.with_name("report.json")
-    out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    readings, refused = read_all(detector, studies)
+    prevalences = options.prevalence or PREVALENCES
+    report = evaluate(detector, studies, readings, refused, prevalences=prevalences)
+    page = write_page(report, show_cases(detector, studies, readings, count=options.cases))
+    out = options.out or options.manifest.parent
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (out / "report.html").write_text(page, encoding="utf-8")
     print(as_table(report["figures"]))
-    print(f"{report['num_studies']} studies, {len(report['refused'])} refused; report in {out}")
+    print(f"{len(studies)} studies, {len(refused)} refused; report.json and report.html in {out}")
     return 0
+
+
+def share_of_studies(text: str) -> float:
+    """A number between 0 and 1."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
 
 
 if __name__ == "__main__":

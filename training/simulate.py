@@ -165,6 +165,12 @@ def expected(phantom: Phantom) -> tuple[str, list[str]]:
     return ("review" if REVIEWED_FOR & set(phantom.faults) else "clear"), []
 
 
+def lesion_ml(phantom: Phantom) -> dict[str, float]:
+    """Volume of what is there, by stroke type; any_ich is the union of all blood."""
+    voxel_ml = float(np.prod(phantom.spacing_mm)) / 1000
+    return {str(kind): round(float(mask.sum()) * voxel_ml, 2) for kind, mask in phantom.masks.items()}
+
+
 def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
     """Simulate and write one study.
 
@@ -193,12 +199,17 @@ def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
         "case": plan.name,
         "seed": plan.seed,
         "study_instance_uid": str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID),
+        "source": "simulated",
+        "patient": f"head-{plan.seed}",
         "dialect": dialect.name,
         "lesions": [lesion if isinstance(lesion, str) else lesion.kind for lesion in plan.lesions],
         "labels": {t.value: phantom.labels[t] for t in StrokeType},
         "faults": [fault.value for fault in phantom.faults],
         "expected": {"outcome": outcome, "reasons": reasons},
+        "lesion_ml": lesion_ml(phantom),
         "age": round(phantom.age, 1),
+        "sex": patient.sex,
+        "kernel": plan.kernel,
         "tilt_deg": plan.tilt_deg,
         "spacing_mm": plan.spacing_mm,
         "files": [str(path.relative_to(out)) for path in files],

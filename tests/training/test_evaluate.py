@@ -1,15 +1,18 @@
 """Figures against known cases, and the command on simulated DICOM."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from model.calibration import TypeCalibration
-from model.stroke import StrokeType
-from training.evaluate import main
+from model.stroke import Decision, StrokeType
+from model.weights import SHIPPED
+from training.evaluate import by_thresholds, main
 from training.intervals import auroc, proportion
 from training.report import ScoredStudy, as_table, paired, summarise
+from training.simulate import main as simulate
 
 CALIBRATIONS = {kind: TypeCalibration(kind == "any_ich", 1.0, 0.6, 0.4, 5, 5) for kind in StrokeType}
 
@@ -69,12 +72,61 @@ class TestCommand:
         assert main([str(tmp_path), str(tmp_path / "manifest.jsonl")]) == 2
         assert "MANIFEST" in capsys.readouterr().err
 
-    def test_simulated_studies_are_scored_from_their_files(self, tmp_path: Path) -> None:
-        from model.weights import SHIPPED
-        from training.simulate import main as simulate
+    def test_a_row_without_source_ends_with_code_2(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "a").mkdir()
+        (tmp_path / "manifest.jsonl").write_text('{"case": "a", "labels": {}}')
+        assert main([str(SHIPPED), str(tmp_path / "manifest.jsonl"), "--threads", "1"]) == 2
+        assert "line 1: source None" in capsys.readouterr().err
 
-        assert simulate([str(tmp_path), "--n", "3", "--seed", "3", "--side", "256", "--mix", "train"]) == 0
-        assert main([str(SHIPPED), str(tmp_path / "manifest.jsonl"), "--threads", "1"]) == 0
-        report = json.loads((tmp_path / "report.json").read_text())
-        assert report["num_studies"] == 3
-        assert {row["population"] for row in report["figures"]} <= {"phantom"}
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reports on eight small simulated studies, one of them declared real, and one of a child."""
+    folder = tmp_path_factory.mktemp("studies")
+    arguments = ["--seed", "77", "--side", "192"]
+    assert simulate([str(folder), "--n", "8", "--mix", "train", *arguments]) == 0
+    assert simulate([str(folder / "more"), "--n", "8", "--mix", "demo", *arguments]) == 0
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    child = json.loads((folder / "more" / "manifest.jsonl").read_text().splitlines()[7])
+    rows += [{**child, "case": f"more/{child['case']}"}]
+    rows[0]["source"] = "real"
+    (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    arguments = ["--threads", "1", "--cases", "1", "--prevalence", "0.07"]
+    assert main([str(SHIPPED), str(folder / "manifest.jsonl"), "--out", str(folder / "out"), *arguments]) == 0
+    return folder / "out"
+
+
+class TestReports:
+    def test_simulated_studies_are_read_from_their_files(self, out: Path) -> None:
+        report = json.loads((out / "report.json").read_text())
+        assert report["num_by_population"] == {"real": 1, "phantom": 8}
+        assert {row["population"] for row in report["figures"]} == {"phantom"}
+        row = next(row for row in report["figures"] if row["stroke_type"] == "any_ich")
+        answered = sum(sum(words.values()) for words in row["three_way"].values())
+        assert answered == 8
+        assert row["predictive_values"][0]["prevalence"] == 0.07
+        assert {"header dialect", "slice thickness", "age", "sex"} <= {s["column"] for s in row["strata"]}
+
+    def test_the_refused_are_counted_with_their_reasons(self, out: Path) -> None:
+        report = json.loads((out / "report.json").read_text())
+        assert report["refusals"] == {"under_18": 1}
+        assert "years old" in report["refused"][0]["text"]
+
+    def test_the_page_is_whole_in_itself(self, out: Path) -> None:
+        page = (out / "report.html").read_text()
+        assert page.count("<svg") == 2 * 3
+        assert "data:image/webp;base64," in page
+        assert not re.findall(r'(?:src|href)="(?!data:)', page)
+        assert "<script" not in page
+        assert "they say nothing about" in page
+
+
+def test_thresholds_answer_for_types_not_assessed() -> None:
+    calibration = CALIBRATIONS[StrokeType.SAH]
+    assert [by_thresholds(p, calibration) for p in (0.6, 0.4, 0.3)] == [
+        Decision.FLAG,
+        Decision.REVIEW,
+        Decision.CLEAR,
+    ]
