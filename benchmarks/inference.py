@@ -238,6 +238,8 @@ def main() -> None:
     arguments = parser.parse_args()
     artefact = load_artefact(arguments.model)
     rounds = 27 if arguments.long else 9
+    # a limit from outside must not bind one runtime and not the next
+    os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
 
     rows: list[Row] = []
     times: dict[str, float] = {}

@@ -59,10 +59,12 @@ class TestRecalibration:
                 assert fit[1].low < shift < fit[1].high
 
     def test_in_the_large_is_the_log_odds_of_the_share_where_half_was_said(self) -> None:
-        probability = np.concatenate([np.full(20, 0.5), [0.5 + 1e-7, 0.5 - 1e-7]])
-        label = np.array([1.0, 1.0, 1.0, 0.0] * 5 + [1.0, 0.0])
+        probability = np.repeat([0.499, 0.501], 20)
+        label = np.tile([1.0, 1.0, 1.0, 0.0], 10)
         fit = recalibration(probability, label)
-        assert fit is None or fit[1].value == pytest.approx(np.log(16 / 6), abs=1e-3)
+        assert fit is not None
+        assert fit[0].value == pytest.approx(0.0, abs=1e-6)
+        assert fit[1].value == pytest.approx(np.log(3), abs=1e-4)
 
     def test_nothing_is_fitted_to_groups_that_do_not_overlap(self) -> None:
         assert recalibration(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0.0, 0.0, 1.0, 1.0])) is None
