@@ -15,6 +15,7 @@ SOURCE_WORDS = {
     "sich": "real heads of PHE-SICH-CT-IDS (spontaneous intracerebral haemorrhage, 8 bit, [-20, 100] HU)",
     "clean": "the same heads with the box round the bleed replaced by the mirrored other side",
     "painted": "the latter with simulated bleeds painted in",
+    "decoy": "clean heads with decoys drawn in: calcium, dense falx and sinus, bone shining through",
     "phantom": "simulated heads",
 }
 
