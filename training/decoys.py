@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
+from model.calibration import Floats
 from training.cases import Case, FloatArray
 from training.paint import Ground, somewhere
 
@@ -22,7 +23,7 @@ def decoy_case(case: Case, ground: Ground, *, seed: int) -> Case:
     return Case(replace(case.card, name=name, source="decoy"), np.round(hu).astype(np.int16), case.masks)
 
 
-def _mix(hu: FloatArray, weight: FloatArray, value: float) -> FloatArray:
+def _mix(hu: FloatArray, weight: Floats, value: float) -> FloatArray:
     """Lay something brighter over the head, with the soft edge of a scanner."""
     soft = ndimage.gaussian_filter(np.clip(weight, 0, 1), (0.25, 0.5, 0.5))
     mixed: FloatArray = hu + soft * np.maximum(value - hu, 0)

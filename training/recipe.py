@@ -23,6 +23,8 @@ class Recipe:
     """Folder for checkpoints, log and the recipe as run."""
     start: Path | None = None
     """Model package whose weights training goes on from; None starts from random ones."""
+    history: str = ""
+    """What the other fields do not tell of how the weights came about; it is printed on the card."""
     seed: int = 1
     """Of every random draw; equal seeds and equal thread counts give equal weights."""
     threads: int = 1
