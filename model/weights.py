@@ -188,6 +188,8 @@ def save_network(path: Path, net: "StrokeNet") -> None:
             verbose=False,
         )
     assert program is not None
+    for node in program.model.graph.all_nodes():
+        node.metadata_props.clear()  # stack traces, which name the folders of the machine
     program.save(path / "model.onnx", external_data=False)
 
 

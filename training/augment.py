@@ -30,6 +30,7 @@ def augment(
         bits = torch.zeros(count, side, side)
     else:
         bits = functional.grid_sample(bits[:, None], grid, mode="nearest", align_corners=False)[:, 0]
+    hu = _thickness(hu, draws, generator)
     hu = _bone(hu, draws, generator)
     hu = _kernel(hu, generator)
     hu = _calibration(hu, draws, generator)
@@ -57,6 +58,17 @@ def _bone(hu: Tensor, count: int, generator: Generator) -> Tensor:
     """Denser or thinner bone, which decides how far its edge spreads into the brain beside it."""
     factor = _uniform((count, 1, 1, 1), 0.5, 1.6, generator)
     return torch.where(hu > 100, 100 + (hu - 100) * factor, hu)
+
+
+def _thickness(hu: Tensor, count: int, generator: Generator) -> Tensor:
+    """Thicker slices, which share up to a quarter with their neighbours; half are left as they are."""
+    share = _uniform((count, 1, 1, 1), -0.12, 0.12, generator).clamp(min=0)
+    axis = 1 if hu.shape[1] > 1 else 0
+    count = hu.shape[axis]
+    first, last = hu.narrow(axis, 0, 1), hu.narrow(axis, count - 1, 1)
+    below = torch.cat([first, hu.narrow(axis, 0, count - 1)], dim=axis)
+    above = torch.cat([hu.narrow(axis, 1, count - 1), last], dim=axis)
+    return hu + share * (below + above - 2 * hu)
 
 
 def _kernel(hu: Tensor, generator: Generator) -> Tensor:

@@ -15,6 +15,7 @@ SOURCE_WORDS = {
     "sich": "real heads of PHE-SICH-CT-IDS (spontaneous intracerebral haemorrhage, 8 bit, [-20, 100] HU)",
     "clean": "the same heads with the box round the bleed replaced by the mirrored other side",
     "painted": "the latter with simulated bleeds painted in",
+    "decoy": "clean heads with decoys drawn in: calcium, dense falx and sinus, bone shining through",
     "phantom": "simulated heads",
 }
 
@@ -37,6 +38,7 @@ ones. Acute ischaemia in particular is unproven.
 
 {sources}
 
+{history}
 Calibrated on other patients: {calibration}. Measured on yet others: {test}.
 Patients are parted by a hash, simulated heads by seed.
 
@@ -85,6 +87,7 @@ def write_card(
         assessed=", ".join(kind for kind in StrokeType if calibrations[kind].assessed) or "nothing",
         others=", ".join(kind for kind in StrokeType if not calibrations[kind].assessed),
         sources=_sources(split.train),
+        history=_history(recipe),
         calibration=_counts(split.calibration),
         test=_counts(split.test),
         figures=as_table(report["figures"]),
@@ -104,6 +107,12 @@ def _licence(recipe: Recipe) -> str:
 def _sources(cases: Sequence[Case]) -> str:
     counts = Counter(case.card.source for case in cases)
     return "\n".join(f"- {counts[name]} x {words}" for name, words in SOURCE_WORDS.items() if counts[name])
+
+
+def _history(recipe: Recipe) -> str:
+    parts = [] if recipe.start is None else [f"Training went on from the weights of {recipe.start.name}."]
+    parts += [recipe.history] if recipe.history else []
+    return " ".join(parts) + "\n" if parts else ""
 
 
 def _counts(cases: Sequence[Case]) -> str:

@@ -28,7 +28,8 @@ class CaseCard:
 
     name: str
     source: str
-    """sich, clean (a SICH head without its bleed), painted (a simulated bleed in a clean head), phantom."""
+    """sich, clean (a SICH head without its bleed), painted or decoy (a clean head with a simulated bleed,
+    with what looks like one), phantom."""
     patient: str
     """Splits never part the cases of one patient."""
     spacing_mm: float

@@ -13,7 +13,7 @@ from model.calibration import TypeCalibration, choose_thresholds, fit_temperatur
 from model.engine import FloatArray, Outputs, candidates, open_engine
 from model.network import MASKS, STROKE_TYPES, StrokeNet
 from model.stroke import StrokeType
-from model.weights import GoldenStudy, Usual, save_golden, save_network, save_parts, seal
+from model.weights import GoldenStudy, Usual, digest, save_golden, save_network, save_parts, seal
 from training.augment import augment
 from training.card import write_card
 from training.cases import Case
@@ -54,6 +54,7 @@ def write_package(recipe: Recipe, net: StrokeNet, split: Split, path: Path) -> s
         },
         "assessed": [kind for kind in StrokeType if calibrations[kind].assessed],
         "trained_on": sorted({case.card.source for case in split.train}),
+        "started_from": None if recipe.start is None else [recipe.start.name, digest(recipe.start)],
         "use": "research only",
         "torch": torch.__version__,
     }
@@ -83,7 +84,7 @@ def relooked(case: Case, seed: int) -> Case:
 
 def population_of(case: Case) -> str:
     """Where a case belongs in a report; clean heads are the pairs of the real and of the painted ones."""
-    return {"sich": "sich", "clean": "sich", "painted": "painted", "phantom": "phantom"}[case.card.source]
+    return {"clean": "sich", "decoy": "painted"}.get(case.card.source, case.card.source)
 
 
 def calibrate(kind: StrokeType, studies: Sequence[ScoredStudy], recipe: Recipe) -> TypeCalibration:

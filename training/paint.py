@@ -14,6 +14,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 SECTION_MM2 = 4000.0
 """Slices whose closed skull holds less than this are left unpainted: skull base and vertex."""
+MIN_MM3 = 100.0
+"""Smaller bleeds are not drawn: no label could rest on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case
         colour = blood + texture * (rng.uniform(0, 4) / (texture.std() + 1e-6)) + np.clip(grain, -8, 8)
         hu = hu * (1 - weight) + np.maximum(colour, hu) * weight
         mask = (weight > 0.5) & (hu > 40)
-        if mask.sum() * grid_mm**2 * case.card.spacing_mm > 150:
+        if mask.sum() * grid_mm**2 * case.card.spacing_mm > MIN_MM3:
             masks[str(kind)] = mask
     if not masks:
         return None
@@ -80,9 +82,8 @@ def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case
     return Case(card, np.round(hu).astype(np.int16), bits)
 
 
-def _ball(
-    ground: Ground, centre: tuple[float, float, float], radii: tuple[float, float, float]
-) -> FloatArray:
+def ball(ground: Ground, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> FloatArray:
+    """Squared distance from a centre (z, y, x) in mm, in radii."""
     z, y, x = centre
     square: FloatArray = (
         ((ground.z_mm - z) / radii[0]) ** 2
@@ -92,7 +93,8 @@ def _ball(
     return square
 
 
-def _somewhere(ground: Ground, where: BoolArray, rng: np.random.Generator) -> tuple[float, float, float]:
+def somewhere(ground: Ground, where: BoolArray, rng: np.random.Generator) -> tuple[float, float, float]:
+    """A point (z, y, x) in mm, drawn from a mask that is not empty."""
     spots = np.flatnonzero(where)
     spot = np.unravel_index(int(rng.choice(spots)), where.shape)
     return float(ground.z_mm[spot]), float(ground.y_mm[spot]), float(ground.x_mm[spot])
@@ -105,14 +107,15 @@ def _wobble(ground: Ground, rng: np.random.Generator, amount: float) -> FloatArr
 
 
 def _parenchymal(ground: Ground, rng: np.random.Generator) -> FloatArray:
-    centre = _somewhere(ground, ground.depth_mm > 9, rng)
-    radius = float(np.clip(rng.lognormal(np.log(9), 0.5), 3, 28))
+    centre = somewhere(ground, ground.depth_mm > 9, rng)
+    usual = 9 if rng.random() < 0.7 else 5
+    radius = float(np.clip(rng.lognormal(np.log(usual), 0.45), 3, 28))
     radii = (
         max(radius * rng.uniform(0.7, 1.1), 4.0),
         radius * rng.uniform(0.8, 1.4),
         radius * rng.uniform(0.7, 1.2),
     )
-    square = _ball(ground, centre, radii) + _wobble(ground, rng, 0.25)
+    square = ball(ground, centre, radii) + _wobble(ground, rng, 0.25)
     weight: FloatArray = (1 - square) / 0.25 + 0.5
     return weight * (ground.depth_mm > 2)
 
@@ -129,9 +132,9 @@ def _subarachnoid(ground: Ground, rng: np.random.Generator) -> FloatArray:
     sulci = (ground.csf > 0.4) & ~ndimage.binary_dilation(ground.ventricles, iterations=3)
     if not sulci.any():
         return np.zeros_like(ground.hu)
-    centre = _somewhere(ground, sulci, rng)
+    centre = somewhere(ground, sulci, rng)
     reach = rng.uniform(15, 45)
-    near = np.clip((1 - _ball(ground, centre, (reach, reach, reach))) * 3, 0, 1)
+    near = np.clip((1 - ball(ground, centre, (reach, reach, reach))) * 3, 0, 1)
     filled: FloatArray = near * sulci * ground.csf * rng.uniform(1.0, 1.8)
     return filled
 
@@ -139,15 +142,16 @@ def _subarachnoid(ground: Ground, rng: np.random.Generator) -> FloatArray:
 def _beneath_skull(ground: Ground, rng: np.random.Generator, *, lens: bool) -> FloatArray:
     middle_y, middle_x = float(ground.y_mm[ground.inside].mean()), float(ground.x_mm[ground.inside].mean())
     angle = np.arctan2(ground.x_mm - middle_x, -(ground.y_mm - middle_y))  # 0 at the forehead
-    centre = rng.choice((-1, 1)) * (rng.uniform(0.7, 2.2) if lens else rng.uniform(0.9, 2.0))
+    centre = rng.choice((-1, 1)) * (rng.uniform(0.4, 2.6) if lens else rng.uniform(0.7, 2.3))
     away = np.abs(np.angle(np.exp(1j * (angle - centre)))).astype(np.float32)
-    height, spread_z = _somewhere(ground, ground.depth_mm > 15, rng)[0], rng.uniform(12, 40)
+    height, spread_z = somewhere(ground, ground.depth_mm > 15, rng)[0], rng.uniform(12, 40)
     rise = np.clip(1 - ((ground.z_mm - height) / spread_z) ** 2, 0, 1)
     if lens:
-        profile = rng.uniform(7, 20) * np.clip(1 - (away / rng.uniform(0.25, 0.5)) ** 2, 0, 1) * rise
+        profile = rng.uniform(4, 20) * np.clip(1 - (away / rng.uniform(0.25, 0.5)) ** 2, 0, 1) * rise
     else:
-        profile = rng.uniform(3, 12) * np.clip(1 - (away / rng.uniform(0.7, 1.3)) ** 4, 0, 1) * np.sqrt(rise)
-    weight: FloatArray = ((profile - ground.depth_mm) / 1.2 + 0.5) * (profile > 1.5)
+        thick = rng.triangular(2, 4, 12)
+        profile = thick * np.clip(1 - (away / rng.uniform(0.7, 1.3)) ** 4, 0, 1) * np.sqrt(rise)
+    weight: FloatArray = ((profile - ground.depth_mm) / 1.2 + 0.5) * (profile > 1.2)
     return weight
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from model.network import MASKS, NetworkShape
-from model.phantom import simulate_head
+from model.phantom import Lesion, simulate_head
 from training.cases import Case, CaseCard, pack_masks
 
 FINDINGS: tuple[tuple[str, ...], ...] = (
@@ -11,33 +11,42 @@ FINDINGS: tuple[tuple[str, ...], ...] = (
     ("iph", "ivh"),
     ("ivh",),
     ("sah",),
+    ("sah",),
+    ("sdh",),
     ("sdh",),
     ("edh",),
+    ("edh",),
+    ("sdh", "sah"),
+    ("sah", "ivh"),
     ("acute_ischaemia",),
     ("acute_ischaemia", "hyperdense_artery"),
     ("hyperdense_artery",),
     ("old_infarct",),
+    ("old_infarct",),
     ("old_infarct", "iph"),
-    ("sah", "ivh"),
 )
-HEALTHY = 0.3
+HEALTHY = 0.4
 """Part of the heads without any finding."""
+SMALL = 0.4
+"""Part of the bleeds that are small or thin; half the parenchymal ones of them lie in the posterior fossa."""
 
 
 def phantom_case(seed: int, shape: NetworkShape) -> Case:
-    """Simulate the head of a seed: findings, slices, tilt and kernel are drawn by the seed, too."""
+    """Simulate the head of a seed: findings, slices and kernel are drawn by the seed, too."""
     rng = np.random.default_rng((20_260, seed))
-    lesions = () if rng.random() < HEALTHY else FINDINGS[int(rng.integers(len(FINDINGS)))]
-    spacing = float(rng.choice([4.0, 5.0, 5.0, 5.0, 6.0]))
+    kinds = () if rng.random() < HEALTHY else FINDINGS[int(rng.integers(len(FINDINGS)))]
+    spacing = float(rng.choice([3.0, 4.0, 5.0, 5.0, 5.0, 6.0]))
     phantom = simulate_head(
         seed,
-        lesions=lesions,
+        lesions=[draw_lesion(kind, rng) for kind in kinds],
         side=shape.side,
         fov_mm=shape.side * shape.grid_mm,
-        slices=int(rng.integers(120, 160) / spacing),
+        slices=int(rng.integers(115, 165) / spacing),
         spacing_mm=spacing,
         tilt_deg=0.0,  # what the network sees is untilted
         kernel=str(rng.choice(["soft", "soft", "standard"])),
+        # old heads carry the calcified choroid, falx and arteries that look like blood
+        age=float(rng.uniform(60, 92)) if rng.random() < 0.4 else None,
     )
     masks = {str(name): mask for name, mask in phantom.masks.items() if name in MASKS}
     card = CaseCard(
@@ -49,3 +58,11 @@ def phantom_case(seed: int, shape: NetworkShape) -> Case:
         labels={str(name): int(value) for name, value in phantom.labels.items()},
     )
     return Case(card, phantom.hu, pack_masks(masks, phantom.hu.shape))
+
+
+def draw_lesion(kind: str, rng: np.random.Generator) -> Lesion:
+    """A lesion of usual size, or one of those that are easily missed."""
+    if kind not in ("iph", "sdh", "edh", "sah") or rng.random() >= SMALL:
+        return Lesion(kind)
+    site = str(rng.choice(["cerebellum", "pons"])) if kind == "iph" and rng.random() < 0.5 else None
+    return Lesion(kind, size=float(rng.uniform(0.4, 0.85)), site=site)

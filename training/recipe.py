@@ -8,7 +8,7 @@ from typing import Any
 from model.network import NetworkShape
 from model.stroke import StrokeType
 
-SOURCES = ("sich", "clean", "painted", "phantom")
+SOURCES = ("sich", "clean", "painted", "decoy", "phantom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,10 @@ class Recipe:
     """Folder that holds the prepared cases, made on first use."""
     out: Path
     """Folder for checkpoints, log and the recipe as run."""
+    start: Path | None = None
+    """Model package whose weights training goes on from; None starts from random ones."""
+    history: str = ""
+    """What the other fields do not tell of how the weights came about; it is printed on the card."""
     seed: int = 1
     """Of every random draw; equal seeds and equal thread counts give equal weights."""
     threads: int = 1
@@ -35,6 +39,8 @@ class Recipe:
     """Folder of the PHE-SICH-CT-IDS slices; None trains on phantoms alone."""
     num_painted: int = 4
     """Simulated bleeds of several kinds painted into each clean SICH head."""
+    num_decoys: int = 3
+    """Clean SICH heads with what looks like blood and is none, for each clean head."""
     share: dict[str, float] = field(default_factory=lambda: {"phantom": 1.0})
     """Part of each batch by source, of SOURCES; sums to 1."""
     held_out: tuple[float, float] = (0.2, 0.2)
@@ -107,7 +113,7 @@ def load_recipe(path: Path) -> Recipe:
     unknown = set(table) - known
     if unknown:
         raise ValueError(f"{path.name} has the unknown fields {sorted(unknown)}")
-    for name in ("cache", "out", "sich"):
+    for name in ("cache", "out", "sich", "start"):
         if name in table:
             table[name] = (path.parent / table[name]).resolve()
     for name in ("held_out", "assessed"):

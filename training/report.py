@@ -13,7 +13,7 @@ from training.intervals import Figure, auroc, proportion
 POPULATIONS: dict[str, str] = {
     "real": "real studies",
     "sich": "real heads of the SICH set, with their bleed or with its box mirrored away",
-    "painted": "real heads with simulated bleeds, or without",
+    "painted": "real heads with simulated bleeds, or without, or with decoys",
     "phantom": "simulated heads",
 }
 

@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel
 
 from model.network import MASK_STRIDE, StrokeNet, to_channels
+from model.weights import load_network
 from training.augment import augment
 from training.cases import Case
 from training.data import (
@@ -90,6 +91,8 @@ def train(recipe: Recipe, split: Split) -> StrokeNet:
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     net = StrokeNet(recipe.network)
+    if recipe.start is not None:
+        net.load_state_dict(load_network(recipe.start).state_dict())
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     run = Run(recipe, net, _average(net, recipe.ema), time.monotonic())
     train_slices(run, split.train)

@@ -89,6 +89,10 @@ class TestExport:
         ):
             assert np.abs(one - other[0].numpy()).max() < 1e-3, name
 
+    def test_the_graph_names_no_folder_of_the_machine(self, sealed: tuple[Path, StrokeNet]) -> None:
+        graph = (sealed[0] / "model.onnx").read_bytes()
+        assert str(Path(__file__).parents[2]).encode() not in graph
+
     def test_the_weights_read_back_into_torch(self, sealed: tuple[Path, StrokeNet]) -> None:
         path, net = sealed
         hu, z = np.full((3, 64, 64), 40, np.float32), np.full((3, 2), 0.5, np.float32)

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from model.network import MASKS
 from model.stroke import StrokeType
 from tests.training.cases import SHAPE, small_case, write_sich
-from training.augment import augment
+from training.augment import _thickness, augment
 from training.cases import IGNORE_BIT, Case, load_cases, pack_masks, save_case
 from training.data import (
     SliceDraw,
@@ -21,7 +22,9 @@ from training.data import (
     study_labels,
     unpack,
 )
+from training.decoys import DECOYS, Decoy, decoy_case
 from training.paint import paint_case, survey
+from training.phantoms import draw_lesion
 from training.sich import SichStudy, bleeding_case, clean_case, read_patients, read_study
 
 
@@ -142,6 +145,45 @@ class TestSich:
             mask = (case.masks & 1).astype(bool)
             assert case.card.labels[StrokeType.ANY_ICH] == 1
             assert np.median(case.hu[mask]) > np.median(clean.hu[mask])
+
+    def test_decoys_are_bright_but_no_bleed(self, study: SichStudy) -> None:
+        clean = clean_case(study)
+        assert clean is not None
+        ground = survey(clean, grid_mm=2.0)
+        assert ground is not None
+        decoy = decoy_case(clean, ground, seed=1)
+        assert decoy.card.source == "decoy"
+        assert decoy.card.labels == clean.card.labels
+        assert (decoy.masks == clean.masks).all()
+        assert np.array_equal(decoy.hu, decoy_case(clean, ground, seed=1).hu)
+        assert not np.array_equal(decoy.hu, decoy_case(clean, ground, seed=2).hu)
+
+    @pytest.mark.parametrize("draw", DECOYS)
+    def test_every_decoy_brightens_the_inside_of_the_skull_alone(self, study: SichStudy, draw: Decoy) -> None:
+        clean = clean_case(study)
+        assert clean is not None
+        ground = survey(clean, grid_mm=2.0)
+        assert ground is not None
+        changes = [draw(ground, ground.hu, np.random.default_rng(seed)) - ground.hu for seed in range(4)]
+        assert max(float(change[ground.inside].max()) for change in changes) > 2
+        far = ~ndimage.binary_dilation(ground.inside, iterations=4)
+        assert max(float(np.abs(change[far]).max()) for change in changes) < 1
+
+
+def test_thicker_slices_take_from_their_neighbours_and_keep_even_heads() -> None:
+    hu = torch.zeros(64, 3, 8, 8)
+    hu[:, 0] = 40.0
+    thick = _thickness(hu, 64, torch.Generator().manual_seed(1))
+    assert 0 < thick[:, 1].max() < 10
+    assert (thick[:, 1] == 0).float().mean() > 0.2
+    even = torch.full((64, 3, 8, 8), 30.0)
+    assert torch.allclose(_thickness(even, 64, torch.Generator().manual_seed(1)), even)
+
+
+def test_small_bleeds_are_drawn_in_the_posterior_fossa_too() -> None:
+    drawn = [draw_lesion("iph", np.random.default_rng(seed)) for seed in range(60)]
+    assert {lesion.site for lesion in drawn} == {None, "cerebellum", "pons"}
+    assert all(lesion.size is None or lesion.size < 1 for lesion in drawn)
 
 
 def test_phantom_cases_fit_the_network() -> None:

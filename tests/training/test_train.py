@@ -1,7 +1,7 @@
 """Training learns, goes on exactly where it stopped, and leaves out what nobody knows."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from model.detect import Detector
+from model.network import StrokeNet
 from model.weights import load_artefact
 from tests.training.cases import SHAPE, small_case
 from training.data import Split
@@ -50,7 +51,7 @@ def losses(out: Path) -> list[float]:
 
 def test_a_tiny_network_learns_a_few_heads_and_becomes_a_package(tmp_path: Path) -> None:
     recipe, split = make_recipe(tmp_path), make_split()
-    bleeding = [case for case in map(small_case, range(40)) if (case.masks & 1).sum() > 400]
+    bleeding = [case for case in map(small_case, range(30, 90)) if (case.masks & 1).sum() > 400]
     split = replace(split, train=bleeding[:4])
     net = train(recipe, split)
     found = losses(recipe.out)
@@ -78,6 +79,17 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
             train(stopped, split)
     again = train(stopped, split).state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_training_goes_on_from_the_weights_of_a_package(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "metadata.json").write_text(json.dumps({"network": asdict(SHAPE)}))
+    weights = StrokeNet(SHAPE).state_dict()
+    torch.save(weights, package / "weights.pt")
+    recipe = replace(make_recipe(tmp_path), stage1_steps=0, stage2_steps=0, start=package)
+    found = train(recipe, make_split()).state_dict()
+    assert all(torch.equal(weights[name], found[name]) for name in weights)
 
 
 def stop_after(last: int):  # type: ignore[no-untyped-def]
