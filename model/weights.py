@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 MANIFEST = "MANIFEST.sha256"
-SHIPPED = Path(__file__).parent / "artefacts" / "stroke-ct-0.1.0"
+SHIPPED = Path(__file__).parent / "artefacts" / "stroke-ct-0.2.0"
 """The package that comes with the hub."""
 
 

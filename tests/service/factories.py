@@ -128,7 +128,7 @@ def prediction(*flagged: StrokeType, decision: Decision | None = None) -> Predic
         Score(StrokeType.ACUTE_ISCHAEMIA, None, None, Decision.NOT_ASSESSED, "not proven for this package")
     )
     return Prediction(
-        model_name="stroke-ct-0.1.0",
+        model_name="stroke-ct-0.2.0",
         model_digest="d" * 64,
         decision=chosen,
         scores=tuple(scores),

@@ -156,7 +156,7 @@ class TestResult:
             session, study, prediction(StrokeType.SDH), [(7, "a" * 64), (3, "b" * 64)], runner_up="1.2.3.2"
         )
         answer = result(session, study)
-        assert answer["model"] == {"name": "stroke-ct-0.1.0", "digest": "d" * 64, "engine": "openvino"}
+        assert answer["model"] == {"name": "stroke-ct-0.2.0", "digest": "d" * 64, "engine": "openvino"}
         assert answer["series"] == {"chosen": "1.2.3.1", "runner_up": "1.2.3.2"}
         assert answer["key_slices"] == [{"n": 1, "slice": 7}, {"n": 2, "slice": 3}]
         assert answer["slices"] == [

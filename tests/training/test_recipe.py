@@ -6,7 +6,7 @@ import pytest
 
 from training.recipe import Recipe, load_recipe
 
-SHIPPED = Path(__file__).parents[2] / "training" / "recipes" / "stroke-ct-0.1.0.toml"
+SHIPPED = Path(__file__).parents[2] / "training" / "recipes" / "stroke-ct-0.2.0.toml"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -17,7 +17,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_shipped_recipe_loads() -> None:
     recipe = load_recipe(SHIPPED)
-    assert recipe.name == "stroke-ct-0.1.0"
+    assert recipe.name == "stroke-ct-0.2.0"
     assert recipe.network.side == 160
 
 
