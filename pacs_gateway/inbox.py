@@ -4,6 +4,7 @@ Any number of listeners, workers and the API open the same folder at once. See `
 `index` for what is known of them; the files are the truth and the index can be rebuilt from them.
 """
 
+import logging
 import mmap
 import sqlite3
 import time
@@ -16,11 +17,14 @@ from pacs_gateway import handover, records, recovery
 from pacs_gateway.arrivals import ArrivedStudy, Ending, Outcome, Receipt, StudyProgress, digest_of
 from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Completion, Waiting, gap_bucket
+from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import scan_header
 from pacs_gateway.incoming import Incoming
 from pacs_gateway.index import Index
 from pacs_gateway.part10 import NotPart10, read_meta
 from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 GAPS_PER_WRITE = 64
@@ -201,7 +205,11 @@ class Inbox:
         for study in self._index.read(handover.pending_studies):
             verdict = study.verdict(seconds)
             if isinstance(verdict, Completion):
-                ready.append(handover.arrived(study, verdict, self._spool.path_of))
+                try:
+                    ready.append(handover.arrived(study, verdict, self._spool.path_of))
+                except (OSError, UnreadableDataSet):
+                    # its neighbours go on; it stays pending and is tried again
+                    log.exception("a complete study cannot be read", extra={"instances": len(study.rows)})
         return ready
 
     def receiving(self, now: datetime | None = None) -> list[StudyProgress]:

@@ -59,14 +59,23 @@ class Intake:
 
         Returns:
             How many studies were admitted.
+
+        Raises:
+            Exception: what kept a study from being admitted, after all others were.
         """
         self._show_receiving(now)
         ready = self._inbox.ready_studies(now)
+        errors = []
         for arrived in ready:
-            self._take(arrived)
+            try:
+                self._take(arrived)
+            except Exception as error:  # its neighbours go on; it is tried again in the next round
+                errors.append(error)
         if now - self._swept_at >= SWEEP_EVERY:
             self._sweep(now)
             self._swept_at = now
+        if errors:
+            raise errors[0]
         return len(ready)
 
     def _sweep(self, now: datetime) -> None:
@@ -81,8 +90,7 @@ class Intake:
             self._orders.analyse(study.id, study.revision)
 
     def _take(self, arrived: ArrivedStudy) -> None:
-        with session_scope(self._engine) as session:
-            study = pathway.admit(session, arrived, self._storage)
+        study = pathway.admit(arrived, self._engine, self._storage)
         if study.state in (StudyState.READY, StudyState.ANALYSING):
             self._orders.analyse(study.id, study.revision)
         self._inbox.hand_over(arrived.study_instance_uid, arrived.digest)

@@ -5,7 +5,6 @@ import logging
 import time
 
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from model.detect import Detector
 from model.picture import key_slices
@@ -26,17 +25,18 @@ ANALYSE_TIMEOUT_S = 300.0
 """Longer than the slowest study on two cores by far; a hung decoder must not hold the only slot."""
 
 
-def admit(session: Session, arrived: ArrivedStudy, storage: Storage) -> studies.Study:
+def admit(arrived: ArrivedStudy, engine: Engine, storage: Storage) -> studies.Study:
     """Take a complete study from the inbox into storage and rows.
 
     May be repeated after a crash at any point: files are kept under their own hash, and the same set of
     instances is the same revision.
     """
-    # every file is durable in storage before a row says so
+    # every file is durable in storage before a row says so; no lock on the rows is held meanwhile
     keys = storage.keep_all([each.path for each in arrived.instances])
     stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
-    return studies.register_study(session, arrived, stored)
+    with session_scope(engine) as session:
+        return studies.register_study(session, arrived, stored)
 
 
 class Pathway:

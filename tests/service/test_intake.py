@@ -178,3 +178,42 @@ def test_study_that_waits_without_an_order_is_ordered_again(
     assert orders.waiting()["live"] == 2
     intake.round(now() + timedelta(minutes=6))
     assert orders.waiting()["live"] == 2
+
+
+def test_study_that_cannot_be_kept_does_not_hold_up_its_neighbour(
+    engine: Engine, inbox: Inbox, intake: Intake, head: list[Path], tmp_path: Path
+) -> None:
+    other = write_series(
+        simulate_head(2, side=64), tmp_path, dialect=DIALECTS[0], patient=draw_patient(2), study_uid="1.2.4"
+    )
+    deliver(inbox, other)
+    broken = inbox.ready_studies(now())[0].instances[-1].path
+    content = broken.read_bytes()
+    broken.unlink()
+    broken.mkdir()  # the disk gives no file for this name
+    deliver(inbox, head)
+    with pytest.raises(IsADirectoryError):
+        intake.round(now())
+    assert found(engine).state is StudyState.READY
+
+    broken.rmdir()
+    broken.write_bytes(content)
+    assert intake.round(now()) == 1
+
+
+def test_study_whose_identity_cannot_be_read_does_not_hold_up_its_neighbour(
+    engine: Engine, inbox: Inbox, intake: Intake, head: list[Path], tmp_path: Path
+) -> None:
+    other = write_series(
+        simulate_head(2, side=64), tmp_path, dialect=DIALECTS[0], patient=draw_patient(2), study_uid="1.2.4"
+    )
+    deliver(inbox, other)
+    broken = [each.path for each in inbox.ready_studies(now())[0].instances]
+    moved = [path.rename(tmp_path / path.name) for path in broken]
+    deliver(inbox, head)
+    assert intake.round(now()) == 1
+    assert found(engine).state is StudyState.READY
+
+    for here, there in zip(moved, broken, strict=True):
+        here.rename(there)
+    assert intake.round(now()) == 1
