@@ -22,7 +22,7 @@ import httpx
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import read_header
 from pacs_gateway.sender import Peer, send
-from service import accounts, hospitals, logs
+from service import accounts, callers, hospitals, logs
 from service.db import make_engine, session_scope, upgrade
 from service.settings import Settings, read_settings
 
@@ -108,8 +108,8 @@ def prepare(settings: Settings) -> str:
     with session_scope(engine) as session:
         hospitals.seed_hospitals(session)
         for ae_title, hcode in CALLERS.items():
-            hospitals.add_caller(session, ae_title, hcode, ["127.0.0.1/32"])
-        hospitals.write_callers(session, settings.callers)
+            callers.add_caller(session, ae_title, hcode, ["127.0.0.1/32"])
+        callers.write_callers(session, settings.callers)
         account = accounts.add_account(session, "demo", accounts.Role.ADMIN)
         token = accounts.issue_token(session, account, label="demo")
     engine.dispose()

@@ -19,6 +19,7 @@ COMMANDS = {
     "result": "service.commands.studies",
     "account": "service.commands.accounts",
     "caller": "service.commands.callers",
+    "peer": "service.commands.peers",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

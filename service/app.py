@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs_gateway.inbox import Inbox
-from service.api import accounts, health, pages, problems, receipts, studies
+from service.api import accounts, callers, health, pages, peers, problems, receipts, studies
 from service.api.access import Enqueue
 from service.db import make_engine
 from service.results import INTENDED_USE
@@ -50,7 +50,7 @@ def create_app(
     app.state.counts = (float("-inf"), {})
     problems.add_handlers(app)
     app.add_middleware(CautiousHeaders)
-    for part in (studies, receipts, accounts, health, pages):
+    for part in (studies, receipts, accounts, callers, peers, health, pages):
         app.include_router(part.router)
     return app
 

@@ -48,6 +48,9 @@ class Settings:
     dicom_port: int = field(default=11112, metadata=PORT)
     """The port for plain DICOM."""
 
+    dicom_tls_port: int = field(default=2762, metadata=PORT)
+    """The port for DICOM over TLS; opened once `hub tls init` has made a certificate."""
+
     ae_title: str = "IMAGINGHUB"
     """The name this hub answers to, 1 to 16 characters (PS3.5 6.2, AE)."""
 
@@ -119,6 +122,16 @@ class Settings:
     def callers(self) -> Path:
         """The list of who may call, written by the hub, read by the listener."""
         return self.data / "callers.json"
+
+    @property
+    def peers(self) -> Path:
+        """The list of whom the listener reports commitments to, written by the hub."""
+        return self.data / "peers.json"
+
+    @property
+    def tls(self) -> Path:
+        """Keys and certificates."""
+        return self.data / "tls"
 
     @property
     def processes_file(self) -> Path:

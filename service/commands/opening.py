@@ -20,16 +20,17 @@ def open_settings(*, log_level: str | None = None) -> Settings:
 
 
 def open_database(settings: Settings, *, learn: bool = False) -> "Engine":
-    """The database, upgraded, with the region's hospitals and the listener's list of callers written."""
+    """The database, upgraded, with the region's hospitals and the listener's lists written."""
     # not at the top: the listener imports this module and must stay without the database's 60 MB
-    from service import hospitals
+    from service import callers, hospitals, peers
     from service.db import make_engine, session_scope, upgrade
 
     engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
         hospitals.seed_hospitals(session)
-        hospitals.write_callers(session, settings.callers, learn=learn or settings.learn_callers)
+        callers.write_callers(session, settings.callers, learn=learn or settings.learn_callers)
+        peers.write_peers(session, settings.peers)
     return engine
 
 

@@ -1,7 +1,6 @@
 """`hub send`, `import`, `wait` and `result`: studies by hand."""
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -15,11 +14,12 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.sender import Peer, SendResult
 from pacs_gateway.sender import send as send_files
-from service import results, studies
+from service import peers, results, studies
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
+from service.commands.peers import read_address
 from service.db import session_scope
-from service.errors import BadRequest, NotFound
+from service.errors import NotFound
 from service.states import OUTCOMES
 
 POLL_SECONDS = 0.2
@@ -40,7 +40,7 @@ def add_to(app: typer.Typer) -> None:
 
 def send(
     paths: Paths,
-    to: Annotated[str, typer.Option(help="Where to: AET@HOST:PORT.")],
+    to: Annotated[str, typer.Option(help="Where to: AET@HOST:PORT, or the name of a peer.")],
     calling: Annotated[str, typer.Option("--from", help="Our own AE title.")] = "IMAGINGHUB",
     associations: Annotated[int, typer.Option(min=1, max=16, help="How many at once.")] = 1,
 ) -> None:
@@ -121,11 +121,13 @@ def _result(engine: Engine, study_uid: str) -> dict[str, Any] | None:
         return results.result(session, study)
 
 
-def _peer(address: str) -> Peer:
-    found = re.fullmatch(r"([^@\\]{1,16})@(.+):(\d{1,5})", address)
-    if found is None or not 1 <= int(found[3]) <= 65535:
-        raise BadRequest(f"{address!r} is not AET@HOST:PORT, such as IMAGINGHUB@127.0.0.1:11112")
-    return Peer(found[1], found[2], int(found[3]))
+def _peer(to: str) -> Peer:
+    """A peer by its name, with its TLS; or AET@HOST:PORT in plain."""
+    if "@" in to:
+        return Peer(**read_address(to))
+    settings = open_settings()
+    with session_scope(open_database(settings), write=False) as session:
+        return peers.as_remote(peers.find_peer(session, to), settings)
 
 
 def _files(paths: list[Path]) -> list[Path]:

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from service import accounts, audit, findings, flags, hospitals, metrics, series, studies  # noqa: F401
+from service import accounts, audit, callers, findings, flags, hospitals, metrics, peers, series, studies  # noqa: F401
 from service.db import Base, make_engine
 from service.settings import read_settings
 

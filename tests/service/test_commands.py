@@ -34,7 +34,9 @@ def test_caller_is_added_listed_and_removed(hub: Shell) -> None:
     assert hub("caller", "add", "LOEI_CT", "--hospital", "10705", "--address", "10.8.0.0/16").returncode == 0
     assert "LOEI_CT          10705  10.8.0.0/16" in hub("caller", "list").stdout
     listed = json.loads((Path(hub.environment["HUB_DATA"]) / "callers.json").read_text())
-    assert listed["callers"] == [{"ae": "LOEI_CT", "addresses": ["10.8.0.0/16"], "hcode": "10705"}]
+    assert listed["callers"] == [
+        {"ae": "LOEI_CT", "addresses": ["10.8.0.0/16"], "certificates": [], "hcode": "10705"}
+    ]
     assert hub("caller", "remove", "LOEI_CT", "--hospital", "10705").returncode == 0
     assert "LOEI_CT" not in hub("caller", "list").stdout
 
@@ -63,9 +65,9 @@ def test_result_of_unknown_study_is_refused(hub: Shell) -> None:
 
 
 def test_address_of_peer_is_checked(hub: Shell, tmp_path: Path) -> None:
-    done = hub("send", str(tmp_path), "--to", "nowhere")
+    done = hub("send", str(tmp_path), "--to", "PACS@nowhere")
     assert done.returncode == 1
-    assert "'nowhere' is not AET@HOST:PORT" in done.stderr
+    assert "'PACS@nowhere' is not AET@HOST:PORT" in done.stderr
 
 
 def test_text_file_is_not_imported(hub: Shell, tmp_path: Path) -> None:
@@ -90,3 +92,18 @@ def test_doctor_says_what_is_wrong(hub: Shell) -> None:
     assert "BAD  workers    none was heard" in done.stdout
     assert "BAD  dicom      nothing answers on 127.0.0.1:1 " in done.stdout
     assert "ok   database   sqlite" in done.stdout
+
+
+def test_peer_is_added_changed_listed_and_removed(hub: Shell) -> None:
+    added = hub("peer", "add", "udon", "PACS@127.0.0.1:1", "--hospital", "10671", "--object", "sr")
+    assert (added.returncode, added.stderr) == (0, "")
+    assert hub("peer", "change", "udon", "--tls", "--role", "commitment").returncode == 0
+    assert "PACS@127.0.0.1:1" in (line := hub("peer", "list").stdout)
+    assert line.split()[2:] == ["10671", "tls", "commitment", "sr"]
+    listed = json.loads((Path(hub.environment["HUB_DATA"]) / "peers.json").read_text())
+    assert [each["ae_title"] for each in listed["peers"]] == ["PACS"]
+    echo = hub("peer", "echo", "udon")
+    assert echo.returncode == 1
+    assert "no TLS with PACS@127.0.0.1:1" in echo.stderr
+    assert hub("peer", "remove", "udon").returncode == 0
+    assert hub("peer", "list").stdout == ""

@@ -17,6 +17,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/studies/{uid}/review": {"verdict": "agree"},
     "/api/v1/accounts": {"username": "new", "role": "admin"},
     "/api/v1/accounts/{username}/tokens": {},
+    "/api/v1/callers": {"ae_title": "CT1", "hospital": "10671", "addresses": ["10.8.0.0/16"]},
+    "/api/v1/callers/{hospital}/{title}/certificates": {"fingerprint": "ab" * 32},
+    "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
+    "/api/v1/peers/{name}": {"port": 104},
 }
 
 
@@ -26,7 +30,9 @@ def all_routes(app: FastAPI) -> list[tuple[str, str]]:
 
 
 def fill(path: str) -> str:
-    return path.format(uid="1.2.3", n=1, username="someone", token_id=1)
+    return path.format(
+        uid="1.2.3", n=1, username="someone", token_id=1, name="udon-pacs", hospital=UDON, title="CT1"
+    )
 
 
 def test_every_route_but_the_open_ones_asks_for_a_token(app: FastAPI, anonymous: Any) -> None:
