@@ -4,9 +4,10 @@ Masks are one uint16 bit field of shape (slices, side, side): bit k is mask k of
 bit 15 marks pixels that nobody vouches for, which the loss leaves out.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ class CaseCard:
     name: str
     source: str
     """sich, clean (a SICH head without its bleed), painted or decoy (a clean head with a simulated bleed,
-    with what looks like one), phantom."""
+    with what looks like one), phantom, template (a head from a CT template), inserted (a real normal head
+    with a simulated lesion), infarct (AISD slices), real (an imported study)."""
     patient: str
     """Splits never part the cases of one patient."""
     spacing_mm: float
@@ -39,6 +41,14 @@ class CaseCard:
     """Study labels by stroke type, 0 or 1; a missing one is unknown."""
     unsure_slices: tuple[int, ...] = ()
     """Slices whose labels nobody vouches for."""
+    slice_ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """By stroke type the first and last slice of every stretch that shows it, where a reader gave them."""
+    hospital: str = ""
+    """Empty where unknown."""
+    month: str = ""
+    """Of acquisition, as YYYY-MM; empty where unknown."""
+    fingerprints: tuple[str, ...] = ()
+    """Hashes of the slices that show a head, for the guard against leakage; `save_case` fills them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +77,36 @@ def pack_masks(masks: dict[str, npt.NDArray[np.bool_]], shape: tuple[int, ...]) 
     return bits
 
 
+HEAD_SHARE = 0.15
+"""Of a slice's pixels that are not air; emptier slices get no fingerprint, for empty ones are alike."""
+
+
+def fingerprints(hu: Int16Array) -> tuple[str, ...]:
+    """A hash of each slice that shows a head."""
+    shown = [image for image in hu if (image > -200).mean() > HEAD_SHARE]
+    return tuple(hashlib.blake2b(image.tobytes(), digest_size=8).hexdigest() for image in shown)
+
+
 def save_case(case: Case, folder: Path) -> None:
     """Write a case; the card goes last, so that a case with a card is whole."""
     folder.mkdir(parents=True, exist_ok=True)
+    case = Case(replace(case.card, fingerprints=fingerprints(case.hu)), case.hu, case.masks)
     np.save(folder / f"{case.card.name}.hu.npy", case.hu)
     np.save(folder / f"{case.card.name}.masks.npy", case.masks)
     (folder / f"{case.card.name}.json").write_text(json.dumps(asdict(case.card)), encoding="utf-8")
 
 
 def load_case(card_path: Path) -> Case:
-    """Read one case by the path of its card."""
+    """Read one case by the path of its card; its pixels stay on disk until they are looked at."""
     fields = json.loads(card_path.read_text(encoding="utf-8"))
-    for name in ("known_masks", "unsure_slices"):
+    for name in ("known_masks", "unsure_slices", "fingerprints"):
         fields[name] = tuple(fields[name])
+    fields["slice_ranges"] = {
+        kind: [(first, last) for first, last in rows] for kind, rows in fields["slice_ranges"].items()
+    }
     card = CaseCard(**fields)
-    hu = np.load(card_path.with_name(f"{card.name}.hu.npy"))
-    masks = np.load(card_path.with_name(f"{card.name}.masks.npy"))
+    hu = np.load(card_path.with_name(f"{card.name}.hu.npy"), mmap_mode="r")
+    masks = np.load(card_path.with_name(f"{card.name}.masks.npy"), mmap_mode="r")
     return Case(card=card, hu=hu, masks=masks)
 
 

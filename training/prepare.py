@@ -1,32 +1,107 @@
-"""Make the cases of a recipe once, and keep them in its cache folder."""
+"""Make the cases of a recipe once, in several processes, and keep them in its cache folder."""
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.cases import Case, load_cases, save_case
 from training.decoys import decoy_case
+from training.importers.infarct import infarct_cases
 from training.paint import paint_case, survey
 from training.phantoms import phantom_case
 from training.recipe import Recipe
 from training.sich import bleeding_case, clean_case, read_patients, read_study
 
-CASES_VERSION = 2
+CASES_VERSION = 3
 """Raised whenever simulator, painting or decoys draw other pixels from an equal recipe."""
+PHANTOMS_AT_ONCE = 8
+TELL_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Some cases that one process makes."""
+
+    source: str
+    """phantom, sich (with the heads made of it) or infarct."""
+    name: str
+    """Of the file that says that it is done."""
+    numbers: tuple[int, ...] = ()
+    """Seeds of phantoms."""
 
 
 def prepare_cases(recipe: Recipe) -> list[Case]:
     """All cases of a recipe, from the cache where they are there already."""
     home = recipe.cache / _key(recipe)
-    _make_phantoms(recipe, home / "phantom")
-    folders = [home / "phantom"]
+    done = home / "done"
+    todo = [job for job in plan(recipe) if not (done / job.name).exists()]
+    if todo:
+        done.mkdir(parents=True, exist_ok=True)
+        _make_all(recipe, home, todo)
+    folders = [home / source for source in sorted({"clean", *recipe.share} - {"real"})]
+    seeds = {f"phantom-{seed:05d}" for seed in range(recipe.num_phantoms)}
+    made = [case for case in load_cases(folders) if case.card.source != "phantom" or case.card.name in seeds]
+    return made + load_cases(recipe.cases)
+
+
+def plan(recipe: Recipe) -> list[Job]:
+    """What has to be made, the longest jobs first."""
+    jobs = []
     if recipe.sich is not None:
-        _make_heads(recipe, recipe.sich, home)
-        folders += [home / "sich", home / "clean", home / "painted", home / "decoy"]
-    used = set(recipe.share) | {"clean"}
-    return [case for case in load_cases(folders) if case.card.source in used]
+        jobs += [Job("sich", f"sich-{patient}") for patient in read_patients(recipe.sich)]
+    if "phantom" in recipe.share:
+        for first in range(0, recipe.num_phantoms, PHANTOMS_AT_ONCE):
+            seeds = tuple(range(first, min(first + PHANTOMS_AT_ONCE, recipe.num_phantoms)))
+            jobs.append(Job("phantom", f"phantom-{first}-{len(seeds)}", seeds))
+    if recipe.infarct is not None:
+        jobs.append(Job("infarct", "infarct"))
+    return jobs
+
+
+def make(recipe: Recipe, home: Path, job: Job) -> int:
+    """Make and save the cases of a job; returns their number."""
+    count = 0
+    for case in _cases(recipe, job):
+        save_case(case, home / case.card.source)
+        count += 1
+    (home / "done" / job.name).write_text(json.dumps(asdict(recipe.network)), encoding="utf-8")
+    return count
+
+
+def _cases(recipe: Recipe, job: Job) -> Iterator[Case]:
+    if job.source == "phantom":
+        yield from (phantom_case(seed, recipe.network) for seed in job.numbers)
+    elif job.source == "infarct":
+        assert recipe.infarct is not None
+        yield from infarct_cases(recipe.infarct, side=recipe.network.side, grid_mm=recipe.network.grid_mm)
+    else:
+        assert recipe.sich is not None
+        yield from head_cases(recipe, recipe.sich, job.name.removeprefix("sich-"))
+
+
+def _make_all(recipe: Recipe, home: Path, jobs: Sequence[Job]) -> None:
+    started = told = time.monotonic()
+    for number, count in enumerate(_counts(recipe, home, jobs), start=1):
+        now = time.monotonic()
+        if now - told > TELL_EVERY_S or number == len(jobs):
+            told, left = now, (now - started) / number * (len(jobs) - number)
+            print(f"prepared {number}/{len(jobs)} (last: {count} cases), {left:.0f} s left", file=sys.stderr)
+
+
+def _counts(recipe: Recipe, home: Path, jobs: Sequence[Job]) -> Iterator[int]:
+    if recipe.workers <= 1:
+        yield from (make(recipe, home, job) for job in jobs)
+        return
+    # spawned, not forked: a fork of a process that has touched a GPU or has threads may hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(recipe.workers, mp_context=context) as workers:
+        yield from workers.map(make, [recipe] * len(jobs), [home] * len(jobs), jobs)
 
 
 def _key(recipe: Recipe) -> str:
@@ -34,23 +109,6 @@ def _key(recipe: Recipe) -> str:
     shape = recipe.network
     words = [CASES_VERSION, shape.side, shape.grid_mm, recipe.num_painted, recipe.num_decoys]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]
-
-
-def _make_phantoms(recipe: Recipe, folder: Path) -> None:
-    for seed in range(recipe.num_phantoms):
-        if not (folder / f"phantom-{seed:05d}.json").exists():
-            save_case(phantom_case(seed, recipe.network), folder)
-
-
-def _make_heads(recipe: Recipe, sich: Path, home: Path) -> None:
-    for patient in read_patients(sich):
-        done = home / "done" / patient
-        if done.exists():
-            continue
-        for case in head_cases(recipe, sich, patient):
-            save_case(case, home / case.card.source)
-        done.parent.mkdir(parents=True, exist_ok=True)
-        done.write_text(json.dumps(asdict(recipe.network)), encoding="utf-8")
 
 
 def head_cases(recipe: Recipe, sich: Path, patient: str) -> Iterator[Case]:

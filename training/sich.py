@@ -75,6 +75,19 @@ def read_study(folder: Path, patient: str, *, side: int, grid_mm: float) -> Sich
     return SichStudy(patient, hu, haematoma, boxes, spacing, grid_mm, _mirror_axis(hu, boxes))
 
 
+def on_grid(
+    pixels: npt.NDArray[np.uint8], mask: BoolArray, *, side: int, grid_mm: float
+) -> tuple[FloatArray, BoolArray]:
+    """One 8-bit slice in HU and its mask, each (side, side), scaled as if it were the widest section."""
+    head = _head(pixels)
+    pixel_mm = float(np.sqrt(SKULL_AREA_MM2 / max(_skull_area(pixels, head), 0.6 * head.sum())))
+    step = grid_mm / pixel_mm
+    centre = _centre(head)
+    corner = (centre[0] - step * side / 2, centre[1] - step * side / 2)
+    hu = _resample(np.where(head, _to_hu(pixels), AIR_HU), corner, step, side)
+    return hu, _resample(mask.astype(np.float32), corner, step, side) > 0.5
+
+
 def read_patients(folder: Path) -> list[str]:
     """The set's patient numbers, in order."""
     with (folder / "index.csv").open(encoding="utf-8") as file:

@@ -1,272 +1,214 @@
 """Train a network by a recipe: `python -m training.train RECIPE.toml`. Reads in the order it runs.
 
-Every step draws from a generator seeded by (recipe seed, stage, step), so a run that was stopped goes on
-from its checkpoint exactly as it would have.
+`torchrun --nproc-per-node N -m training.train RECIPE.toml` shares each batch among N processes.
+Every step draws from generators seeded by (recipe seed, stage, step, process), so a run that was stopped goes
+on from its checkpoint exactly as it would have.
 """
 
 import argparse
-import json
 import sys
-import time
-from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
 
 from model.network import MASK_STRIDE, StrokeNet, to_channels
-from model.weights import load_network
 from training.augment import augment
-from training.cases import Case
-from training.data import (
-    SliceDraw,
-    Split,
-    assert_disjoint,
-    slice_labels,
-    split_patients,
-    study_labels,
-    unpack,
-)
+from training.checkpoint import load_weights, save_weights
+from training.data import Split, assert_disjoint, split_cases
+from training.ema import RunningMean
+from training.journal import Journal
+from training.loop import Run, descend, flop_per_slice, make_optimiser, report, steps
 from training.loss import label_loss, mask_loss
+from training.pool import Pool, SliceBatch, SliceDraw, StudyBatch, StudyDraw, unpack
 from training.prepare import prepare_cases
-from training.recipe import Recipe, load_recipe
-
-
-@dataclass(slots=True)
-class Run:
-    """What a training run carries from step to step."""
-
-    recipe: Recipe
-    net: StrokeNet
-    ema: AveragedModel
-    started: float
-
-    def autocast(self) -> AbstractContextManager[None]:
-        """The recipe's precision."""
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.precision == "bf16")
-
-    def log(self, stage: int, step: int, num_steps: int, **values: float) -> None:
-        """Write one line of the JSONL log, and the progress with the time left."""
-        row = {"stage": stage, "step": step, **{name: round(value, 5) for name, value in values.items()}}
-        with (self.recipe.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        left = (num_steps - step) * values["seconds_per_step"]
-        words = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        print(f"stage {stage}  step {step}/{num_steps}  {words}  {left / 60:.1f} min left", flush=True)
+from training.ranks import Rank, join
+from training.recipe import DEVICES, Recipe, load_recipe
+from training.schedule import Schedule
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, calibrate, write the package; exit code 0, or 2 for a recipe that makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
     parser.add_argument("recipe", type=Path)
-    parser.add_argument(
-        "--package", type=Path, help="folder for the package; default: the recipe's out folder"
-    )
+    parser.add_argument("--device", choices=DEVICES, help="default: the recipe's")
+    parser.add_argument("--workers", type=int, help="processes that prepare cases; default: the recipe's")
+    parser.add_argument("--package", type=Path, help="folder for the package; default: in the out folder")
+    parser.add_argument("--weights-only", action="store_true", help="write the weights, but no package")
     options = parser.parse_args(arguments)
     try:
         recipe = load_recipe(options.recipe)
+        given = {name: getattr(options, name) for name in ("device", "workers")}
+        recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+        rank = join(recipe.device)
+        # one process prepares, the others find everything made
+        cases = prepare_cases(recipe) if rank.first else []
+        rank.wait()
+        split = split_cases(cases or prepare_cases(recipe), recipe)
     except (OSError, ValueError) as error:
         print(f"{options.recipe}: {error}", file=sys.stderr)
         return 2
-    from training.package import (
-        write_package,
-    )  # pulls in the ONNX exporter, which training itself does not need
+    net = train(recipe, split, rank=rank)
+    if rank.first and not options.weights_only:
+        from training.package import (
+            write_package,
+        )  # pulls in the ONNX exporter, which training itself does not need
 
-    split = split_patients(prepare_cases(recipe), recipe.held_out)
-    net = train(recipe, split)
-    write_package(recipe, net, split, options.package or recipe.out / recipe.name)
+        write_package(recipe, net, split, options.package or recipe.out / recipe.name)
+    rank.close()
     return 0
 
 
-def train(recipe: Recipe, split: Split) -> StrokeNet:
-    """Run both stages and return the running mean of the weights."""
+def train(recipe: Recipe, split: Split, *, rank: Rank | None = None, pool: Pool | None = None) -> StrokeNet:
+    """Run both stages; returns the running mean of the weights, on the processor.
+
+    Args:
+        recipe: What to train.
+        split: Its `train` part is trained on.
+        rank: This process among those of the run; by default as `torchrun` says.
+        pool: Holds the cases on the device already, so that several runs can share it.
+
+    Raises:
+        ValueError: the split leaks, or a source of the recipe's share has no case.
+    """
     assert_disjoint(split)
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    (recipe.out / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1), encoding="utf-8")
+    empty = set(recipe.share) - {case.card.source for case in split.train}
+    if empty:
+        raise ValueError(f"share names {sorted(empty)}, but no case to train on comes from there")
+    rank = rank or join(recipe.device)
     torch.set_num_threads(recipe.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.manual_seed(recipe.seed)
     net = StrokeNet(recipe.network)
     if recipe.start is not None:
-        net.load_state_dict(load_network(recipe.start).state_dict())
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
-    run = Run(recipe, net, _average(net, recipe.ema), time.monotonic())
-    train_slices(run, split.train)
+        net.load_state_dict(load_weights(recipe.start).state_dict())
+    net.to(rank.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in stubs
+    journal = Journal(recipe.out, silent=not rank.first)
+    journal.note("recipe.json", recipe.to_json())
+    run = Run(recipe, rank, net, RunningMean(net, recipe.ema), journal, flop_per_slice(net))
+    used = [case for case in split.train if case.card.source in recipe.share]
+    pool = Pool(used, rank.device) if pool is None else pool.subset({case.card.name for case in used})
+    train_slices(run, pool)
     # the heads go on from the averaged encoder, not from the last noisy one
-    net.load_state_dict(run.ema.module.state_dict())
-    run.ema = _average(net, recipe.ema)
-    train_studies(run, split.train)
-    averaged = run.ema.module
-    assert isinstance(averaged, StrokeNet)
-    return averaged.eval()
+    net.load_state_dict(run.ema.mean.state_dict())
+    run.ema = RunningMean(net, recipe.ema)
+    train_studies(run, pool)
+    journal.close()
+    averaged = run.ema.mean.cpu().eval()
+    if rank.first:
+        save_weights(recipe.out / "weights.safetensors", averaged)
+    return averaged
 
 
-def train_slices(run: Run, cases: list[Case]) -> None:
-    """Stage 1: single slices with masks, drawn evenly over the kinds of lesion."""
+class SliceModel(nn.Module):
+    """Stage 1 as one module, so that processes can share its gradients."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.net, self.autocast = run.net, run.autocast
+
+    def forward(self, hu: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) HU to mask logits (N, M, H/2, W/2) and slice logits (N, K)."""
+        embedding, drawn = encode(self.net, hu, self.autocast())
+        return drawn, self.net.read_slices(embedding, drawn)
+
+
+class StudyModel(nn.Module):
+    """Stage 2 likewise."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.net, self.autocast = run.net, run.autocast
+        self.rests = run.recipe.encoder_rate == 0
+
+    def forward(self, hu: Tensor, z: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) HU of several studies to mask logits, slice logits (N, K), study logits (B, K)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.rests):
+            embedding, drawn = encode(self.net, hu, self.autocast())
+        parts = zip(*(torch.split(each, lengths) for each in (embedding, drawn, z)), strict=True)
+        read = [self.net.read(*part) for part in parts]
+        return (
+            drawn,
+            torch.cat([slices for _, slices, _ in read]),
+            torch.stack([study for study, _, _ in read]),
+        )
+
+
+def encode(net: StrokeNet, hu: Tensor, precision: AbstractContextManager[None]) -> tuple[Tensor, Tensor]:
+    """Embeddings (N, E) and mask logits (N, M, h, w), float32, of slices with their neighbours."""
+    channels = to_channels(hu[:, 0], hu[:, 1], hu[:, 2]).to(memory_format=torch.channels_last)
+    with precision:
+        embedding, drawn = net.encoder(channels)
+    return embedding.float(), drawn.float()
+
+
+def train_slices(run: Run, pool: Pool) -> None:
+    """Stage 1: single slices with masks, drawn evenly over kinds of lesion and levels."""
     recipe, net = run.recipe, run.net
-    slices = SliceDraw(cases, recipe.share, recipe.positive)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    for step in _steps(run, 1, recipe.stage1_steps, recipe.learning_rate, optimiser):
+    torch.backends.cudnn.benchmark = True  # every batch is of one size
+    slices = SliceDraw(pool, recipe.share, positive=recipe.positive, paired=recipe.paired)
+    optimiser = make_optimiser(run, [(net, 1.0)])
+    schedule = Schedule(recipe.learning_rate, recipe.stage1_steps, recipe.warm_up, recipe.stage1_seconds)
+    model = run.rank.share(SliceModel(run))
+    mine = recipe.stage1_batch // run.rank.count
+    for step in steps(run, 1, schedule, optimiser):
         # draw slices and change their looks
-        batch = slices.draw(np.random.default_rng((recipe.seed, 1, step)), recipe.stage1_batch)
-        generator = torch.Generator().manual_seed(_mixed_seed(recipe.seed, 1, step))
-        hu, bits = augment(batch.hu, batch.bits, generator)
-        masks, ignored = unpack(bits)
-        target = functional.avg_pool2d(masks, MASK_STRIDE)
-        ignored = functional.max_pool2d(ignored[:, None], MASK_STRIDE)[:, 0]
+        batch = slices.draw(run.rng(1, step), mine)
+        hu, target, ignored = new_look(batch, run.generator(1, step))
 
-        # forward: channels (N, 6, H, W) -> embeddings (N, E), masks (N, M, H/2, W/2)
+        # forward: (N, 3, H, W) HU -> masks (N, M, H/2, W/2), slice logits (N, K)
         net.train()
-        channels = to_channels(hu[:, 0], hu[:, 1], hu[:, 2]).to(memory_format=torch.channels_last)
-        with run.autocast():
-            embedding, drawn = net.encoder(channels)
-        embedding, drawn = embedding.float(), drawn.float()
-        logits = net.read_slices(embedding, drawn)
+        drawn, logits = model(hu)
 
         # masks teach where, labels teach how much of it makes a finding
         masks_loss = mask_loss(drawn, target, batch.known, ignored)
         labels_loss = label_loss(logits, batch.labels, smoothing=recipe.label_smoothing)
-        loss = recipe.mask_weight * masks_loss + labels_loss
-        _descend(run, optimiser, loss)
-        _report(run, 1, step, recipe.stage1_steps, mask=masks_loss, label=labels_loss)
+        descend(run, optimiser, recipe.mask_weight * masks_loss + labels_loss)
+        report(run, 1, step, slices=mine, losses={"mask": masks_loss, "label": labels_loss})
 
 
-def train_studies(run: Run, cases: list[Case]) -> None:
-    """Stage 2: whole studies through a resting encoder; only the heads over slices learn."""
+def train_studies(run: Run, pool: Pool) -> None:
+    """Stage 2: whole studies; the encoder rests or learns slowly, with the statistics of stage 1."""
     recipe, net = run.recipe, run.net
-    for parameter in net.encoder.parameters():
-        parameter.requires_grad_(False)
-    heads = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(heads, lr=recipe.stage2_learning_rate, weight_decay=recipe.weight_decay)
-    sources = {name: [case for case in cases if case.card.source == name] for name in recipe.share}
-    for step in _steps(run, 2, recipe.stage2_steps, recipe.stage2_learning_rate, optimiser):
-        rng = np.random.default_rng((recipe.seed, 2, step))
+    torch.backends.cudnn.benchmark = False  # studies differ in length
+    studies = StudyDraw(pool, recipe.share, paired=recipe.paired)
+    net.encoder.requires_grad_(recipe.encoder_rate > 0)
+    heads = [(module, 1.0) for name, module in net.named_children() if name != "encoder"]
+    optimiser = make_optimiser(run, [*heads, (net.encoder, recipe.encoder_rate)])
+    optimiser.add_param_group({"params": [net.study_evidence], "weight_decay": 0.0, "part": 1.0})
+    schedule = Schedule(
+        recipe.stage2_learning_rate, recipe.stage2_steps, recipe.warm_up, recipe.stage2_seconds
+    )
+    model = run.rank.share(StudyModel(run))
+    mine = max(1, recipe.stage2_batch // run.rank.count)
+    for step in steps(run, 2, schedule, optimiser):
+        batch = studies.draw(run.rng(2, step), mine)
+        hu, target, ignored = new_look(batch.slices, run.generator(2, step), batch)
         net.train()
         net.encoder.eval()
-        losses = []
-        for number in range(recipe.stage2_batch):
-            # one study: real heads with and without their bleed must come equally often
-            source = str(rng.choice(list(sources), p=list(recipe.share.values())))
-            case = sources[source][int(rng.integers(len(sources[source])))]
-            generator = torch.Generator().manual_seed(_mixed_seed(recipe.seed, 2 + number, step))
-            hu, z = draw_study(case, rng, generator)
-            with torch.no_grad():
-                embedding, drawn = encode_study(run, hu)
-            study, slices, _ = net.read(embedding, drawn, z)
-            wanted = torch.from_numpy(study_labels(case))
-            losses.append(label_loss(study, wanted, smoothing=recipe.label_smoothing))
-            if len(slices) == len(case.hu):
-                known = torch.from_numpy(slice_labels(case))
-                losses.append(0.3 * label_loss(slices, known, smoothing=recipe.label_smoothing))
-        loss = torch.stack(losses).sum() / recipe.stage2_batch
-        _descend(run, optimiser, loss)
-        _report(run, 2, step, recipe.stage2_steps, study=loss)
+        drawn, slices, study = model(hu, batch.z, batch.lengths)
+        study_loss = label_loss(study, batch.labels, smoothing=recipe.label_smoothing)
+        slice_loss = label_loss(slices, batch.slices.labels, smoothing=recipe.label_smoothing)
+        loss = study_loss + 0.3 * slice_loss
+        if recipe.encoder_rate > 0:
+            loss = loss + 0.3 * recipe.mask_weight * mask_loss(drawn, target, batch.slices.known, ignored)
+        descend(run, optimiser, loss)
+        losses = {"study": study_loss, "slice": slice_loss}
+        report(run, 2, step, slices=len(hu), losses=losses)
 
 
-def draw_study(case: Case, rng: np.random.Generator, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One study as another scanner might send it: (S, H, W) HU and (S, 2); some without the lowest slices."""
-    first = int(rng.integers(0, len(case.hu) // 4)) if rng.random() < 0.5 else 0
-    if (case.masks[:first] & 0x1FF).any():
-        first = 0
-    hu, _ = augment(
-        torch.from_numpy(case.hu[first:].astype(np.float32))[:, None], None, generator, together=True
-    )
-    return hu[:, 0], torch.from_numpy(case.z()[first:])
-
-
-def encode_study(run: Run, hu: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (S, E) and mask logits (S, M, h, w) of one study."""
-    below, above = torch.cat([hu[:1], hu[:-1]]), torch.cat([hu[1:], hu[-1:]])
-    with run.autocast():
-        embedding, drawn = run.net.encoder(
-            to_channels(below, hu, above).to(memory_format=torch.channels_last)
-        )
-    return embedding.float(), drawn.float()
-
-
-def _average(net: StrokeNet, decay: float) -> AveragedModel:
-    """A running mean that forgets its random start: the decay grows to its value with the number of steps."""
-
-    def average(means: Sequence[Tensor], news: Sequence[Tensor], count: Tensor | int) -> None:
-        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for mean, new in zip(means, news, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, share)
-            else:
-                mean.copy_(new)
-
-    return AveragedModel(net, multi_avg_fn=average, use_buffers=True)
-
-
-def _mixed_seed(seed: int, stage: int, step: int) -> int:
-    return (seed * 1_000_003 + stage) * 1_000_003 + step
-
-
-def _steps(
-    run: Run, stage: int, num_steps: int, peak: float, optimiser: torch.optim.Optimizer
-) -> Iterator[int]:
-    """Count the steps from the last checkpoint on; set the learning rate, and save every so often."""
-    path = run.recipe.out / f"stage{stage}.pt"
-    first = _restore(run, path, optimiser)
-    for step in range(first, num_steps):
-        warm = min(1.0, (step + 1) / max(1.0, 0.05 * num_steps))
-        rate = peak * warm * 0.5 * (1 + np.cos(np.pi * step / num_steps)) + 0.01 * peak
-        for group in optimiser.param_groups:
-            group["lr"] = float(rate)
-        yield step
-        if (step + 1) % run.recipe.checkpoint_every == 0 or step + 1 == num_steps:
-            _save(run, path, optimiser, step + 1)
-
-
-def _save(run: Run, path: Path, optimiser: torch.optim.Optimizer, step: int) -> None:
-    state = {
-        "step": step,
-        "net": run.net.state_dict(),
-        "ema": run.ema.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    new = path.with_suffix(".new")
-    torch.save(state, new)
-    new.replace(path)
-
-
-def _restore(run: Run, path: Path, optimiser: torch.optim.Optimizer) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    run.net.load_state_dict(state["net"])
-    run.ema.load_state_dict(state["ema"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def _descend(run: Run, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient, clipped, and into the running mean."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(run.net.parameters(), run.recipe.clip_norm)
-    optimiser.step()
-    run.ema.update_parameters(run.net)
-
-
-def _report(run: Run, stage: int, step: int, num_steps: int, **losses: Tensor) -> None:
-    """Every 25 steps, a line of the log."""
-    if (step + 1) % 25 and step + 1 != num_steps:
-        return
-    now = time.monotonic()
-    per_step = (now - run.started) / min(25, step + 1)
-    run.started = now
-    run.log(
-        stage,
-        step + 1,
-        num_steps,
-        **{name: float(value.detach()) for name, value in losses.items()},
-        seconds_per_step=per_step,
-    )
+def new_look(
+    batch: SliceBatch, generator: torch.Generator, studies: StudyBatch | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Augmented HU (N, 3, H, W), wanted masks (N, M, H/2, W/2) and ignored pixels (N, H/2, W/2)."""
+    groups = None if studies is None else studies.groups
+    hu, bits = augment(batch.hu, batch.bits, generator, groups=groups)
+    masks, ignored = unpack(bits)
+    ignored = functional.max_pool2d(ignored[:, None], MASK_STRIDE)[:, 0]
+    return hu, functional.avg_pool2d(masks, MASK_STRIDE), ignored
 
 
 if __name__ == "__main__":

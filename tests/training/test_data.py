@@ -11,20 +11,14 @@ from scipy import ndimage
 from model.network import MASKS
 from model.stroke import StrokeType
 from tests.training.cases import SHAPE, small_case, write_sich
-from training.augment import _thickness, augment
-from training.cases import IGNORE_BIT, Case, load_cases, pack_masks, save_case
-from training.data import (
-    SliceDraw,
-    Split,
-    assert_disjoint,
-    slice_labels,
-    split_patients,
-    study_labels,
-    unpack,
-)
+from training.augment import Draw, _thickness, augment
+from training.cases import IGNORE_BIT, Case, fingerprints, load_cases, pack_masks, save_case
+from training.data import Split, assert_disjoint, split_patients
 from training.decoys import DECOYS, Decoy, decoy_case
+from training.labels import num_pixels, slice_labels, study_labels
 from training.paint import paint_case, survey
 from training.phantoms import draw_lesion
+from training.pool import Pool, SliceDraw, unpack
 from training.sich import SichStudy, bleeding_case, clean_case, read_patients, read_study
 
 
@@ -33,7 +27,7 @@ class TestCases:
         case = small_case(1)
         save_case(case, tmp_path)
         (read,) = load_cases([tmp_path])
-        assert read.card == case.card
+        assert read.card == replace(case.card, fingerprints=fingerprints(case.hu))
         assert np.array_equal(read.hu, case.hu)
         assert np.array_equal(read.masks, case.masks)
 
@@ -68,7 +62,8 @@ class TestSplit:
 
 class TestDraw:
     def test_equal_generators_draw_equal_batches(self) -> None:
-        draw = SliceDraw([small_case(seed) for seed in range(8)], {"phantom": 1.0}, 0.6)
+        pool = Pool([small_case(seed) for seed in range(8)], torch.device("cpu"))
+        draw = SliceDraw(pool, {"phantom": 1.0}, positive=0.6, paired=0.5)
         one, other = (draw.draw(np.random.default_rng(4), 8) for _ in range(2))
         assert torch.equal(one.hu, other.hu)
         assert torch.equal(one.labels.nan_to_num(-1), other.labels.nan_to_num(-1))
@@ -76,7 +71,7 @@ class TestDraw:
     def test_unknown_labels_stay_unknown(self) -> None:
         case = small_case(1)
         unknown = Case(replace(case.card, known_masks=(), labels={}), case.hu, np.zeros_like(case.masks))
-        assert np.isnan(slice_labels(unknown)).all()
+        assert np.isnan(slice_labels(unknown, num_pixels(unknown))).all()
         assert np.isnan(study_labels(unknown)).all()
 
 
@@ -116,11 +111,11 @@ class TestSich:
         beside = max(study.boxes) + 1
         assert beside in case.card.unsure_slices
         assert (case.masks[beside] == 1 << IGNORE_BIT).all()
-        assert np.isnan(slice_labels(case)[beside]).all()
+        assert np.isnan(slice_labels(case, num_pixels(case))[beside]).all()
 
     def test_other_kinds_are_unknown_where_it_bleeds(self, study: SichStudy) -> None:
         case = bleeding_case(study)
-        labels = slice_labels(case)
+        labels = slice_labels(case, num_pixels(case))
         bleeding = int(np.argmax((case.masks & 1).sum(axis=(1, 2))))
         assert labels[bleeding, MASKS.index(StrokeType.IPH)] == 1
         assert np.isnan(labels[bleeding, MASKS.index(StrokeType.SAH)])
@@ -173,11 +168,12 @@ class TestSich:
 def test_thicker_slices_take_from_their_neighbours_and_keep_even_heads() -> None:
     hu = torch.zeros(64, 3, 8, 8)
     hu[:, 0] = 40.0
-    thick = _thickness(hu, 64, torch.Generator().manual_seed(1))
+    draw = Draw(64, torch.arange(64), torch.Generator().manual_seed(1))
+    thick = _thickness(hu, draw)
     assert 0 < thick[:, 1].max() < 10
     assert (thick[:, 1] == 0).float().mean() > 0.2
     even = torch.full((64, 3, 8, 8), 30.0)
-    assert torch.allclose(_thickness(even, 64, torch.Generator().manual_seed(1)), even)
+    assert torch.allclose(_thickness(even, draw), even)
 
 
 def test_small_bleeds_are_drawn_in_the_posterior_fossa_too() -> None:

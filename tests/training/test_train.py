@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     whole = train(recipe, split).state_dict()
     stopped = replace(recipe, out=tmp_path / "stopped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.train._report", stop_after(6))
+        patch.setattr("training.train.report", stop_after(6))
         with pytest.raises(KeyboardInterrupt):
             train(stopped, split)
     again = train(stopped, split).state_dict()
@@ -93,7 +93,7 @@ def test_training_goes_on_from_the_weights_of_a_package(tmp_path: Path) -> None:
 
 
 def stop_after(last: int):  # type: ignore[no-untyped-def]
-    def report(run: object, stage: int, step: int, num_steps: int, **losses: object) -> None:
+    def report(run: object, stage: int, step: int, **losses: object) -> None:
         if stage == 1 and step == last:
             raise KeyboardInterrupt
 

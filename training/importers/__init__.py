@@ -1,0 +1,1 @@
+"""Public and hospital data sets as training cases, one module a layout."""
