@@ -62,6 +62,10 @@ class Detector:
 
     def detect(self, volume: Volume) -> Prediction:
         """Read one study. The same volume gives the same prediction."""
+        return self.read(volume)[0]
+
+    def read(self, volume: Volume) -> tuple[Prediction, Heat]:
+        """`detect`, and where the network suspects blood, from one run."""
         started = time.perf_counter()
         shown = to_model_input(volume, side=self.artefact.side, grid_mm=self.artefact.grid_mm)
         prepared = time.perf_counter()
@@ -70,7 +74,7 @@ class Detector:
         doubts, notes = self._doubts(volume, outputs)
         scores = decide([float(logit) for logit in outputs.study], self.artefact.calibrations, doubts=doubts)
         slices = tuple(self._slice_score(volume, shown, outputs, index) for index in range(len(shown.hu)))
-        return Prediction(
+        prediction = Prediction(
             model_name=self.artefact.name,
             model_digest=self.artefact.digest,
             decision=overall(scores),
@@ -81,6 +85,7 @@ class Detector:
             engine=self.engine,
             seconds={"prepare": prepared - started, "infer": inferred - prepared},
         )
+        return prediction, Heat(sigmoid(outputs.masks[:, 0]).astype(np.float32), shown)
 
     def run(self, shown: ModelInput) -> Outputs:
         """The network's bare outputs."""

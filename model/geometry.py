@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.headers import SliceHeader
+from model.headers import SliceHeader, Triple
 from model.stroke import Note
 
 Floats = NDArray[np.float64]
@@ -64,6 +64,21 @@ class Stack:
     @property
     def extent_mm(self) -> float:
         return float(self.positions_mm[-1] - self.positions_mm[0]) + self.spacing_mm
+
+    @property
+    def origins(self) -> tuple[Triple, ...]:
+        """ImagePositionPatient of each slice."""
+        return tuple(header.position or (0.0, 0.0, 0.0) for header in self.headers)
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the multi-frame file that holds the stack; 1 where every slice is a file."""
+        return max(header.pixels.frames if header.pixels else 1 for header in self.headers)
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Number of each slice in that file, from 1; none where every slice is a file."""
+        return tuple(header.frame + 1 for header in self.headers) if self.frame_count > 1 else ()
 
 
 def sort_stack(headers: Sequence[SliceHeader]) -> Stack:

@@ -42,6 +42,8 @@ class ModelInput:
     grid_mm: float
     to_image: Floats
     """Shape (slices', 2, 3): to_image @ (grid column, grid row, 1) is (x, y) in fractions of the image."""
+    members: tuple[tuple[int, ...], ...] = ()
+    """For each slice of the network, every slice of the volume that went into it."""
 
     def box_in_image(
         self, index: int, left: float, top: float, right: float, bottom: float
@@ -80,7 +82,8 @@ def to_model_input(volume: Volume, *, side: int, grid_mm: float) -> ModelInput:
         maps[number] = _image_map(volume, source[number], frame, centre, side=side, grid_mm=grid_mm)
     positions = np.array([volume.positions_mm[group].mean() for group in groups])
     z = np.stack([(_top_mm(head, volume) - positions) / 100.0, _local_spacing(positions) / 10.0], axis=1)
-    return ModelInput(hu, z.astype(np.float32), source, grid_mm, maps)
+    members = tuple(tuple(int(index) for index in group) for group in groups)
+    return ModelInput(hu, z.astype(np.float32), source, grid_mm, maps, members)
 
 
 def window(hu: NDArray[np.generic], centre: float, width: float) -> Float32:

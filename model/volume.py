@@ -22,7 +22,7 @@ from model.geometry import (
     tilt_degrees,
     upright,
 )
-from model.headers import SliceHeader, read_headers
+from model.headers import SliceHeader, Triple, read_headers
 from model.part10 import BadPart10
 from model.pixels import THREADS, DecodedSlice, decode_slices
 from model.quality import check_pixels
@@ -70,6 +70,12 @@ class Volume:
     notes: tuple[Note, ...]
     runner_up: str | None = None
     """The series that would have been read next; `#2` marks a second stack within one."""
+    origins: tuple[Triple, ...] = ()
+    """ImagePositionPatient of each slice."""
+    frames: tuple[int, ...] = ()
+    """Number of each slice in its multi-frame file, from 1; none where every slice is a file."""
+    frame_count: int = 1
+    """Frames of that file, also those that were not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,9 @@ def _load_series(choice: SeriesChoice, headers: Sequence[SliceHeader], study_not
         age_years=age,
         notes=tuple(notes),
         runner_up=choice.runner_up,
+        origins=stack.origins,
+        frames=stack.frames,
+        frame_count=stack.frame_count,
     )
 
 
@@ -235,11 +244,8 @@ def _judge_age(headers: Sequence[SliceHeader]) -> tuple[float | None, list[Note]
         )
         return age, [Note("age_conflict", text)], []
     if age < ADULT_YEARS:
-        return (
-            age,
-            [],
-            [_Finding(Refusal.UNDER_18, f"The patient is {age:.1f} years old, under {ADULT_YEARS}.")],
-        )
+        text = f"The patient is {age:.1f} years old, under {ADULT_YEARS}."
+        return age, [], [_Finding(Refusal.UNDER_18, text)]
     return age, [], []
 
 

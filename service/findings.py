@@ -61,6 +61,8 @@ class Analysis(Base):
     seconds: Mapped[dict[str, Any]] = mapped_column(Json)
     key_slices: Mapped[list[Any]] = mapped_column(Json)
     """Lists of [index, storage key]."""
+    reading: Mapped[str | None] = mapped_column(String(64))
+    """Storage key of what was read and where blood is suspected; see `model.reading`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
@@ -106,6 +108,7 @@ def record_prediction(
     *,
     revision: int | None = None,
     runner_up: str | None = None,
+    reading: str | None = None,
 ) -> list[Finding]:
     """Write down what the network said, and end the analysis: flagged, clear or review.
 
@@ -119,12 +122,14 @@ def record_prediction(
         key_slices: The pictures of the most telling slices, best first.
         revision: The revision that was analysed; None for the current one.
         runner_up: The series that would have been taken next.
+        reading: Storage key of the packed reading.
     """
     revision = study.revision if revision is None else revision
     if (known := analysis_of(session, study, revision)) is not None:
         return findings_of(session, known)
     analysis = _new_analysis(study, revision, prediction)
     analysis.key_slices = [list(each) for each in key_slices]
+    analysis.reading = reading
     analysis.runner_up = None if runner_up is None else clean(runner_up)
     session.add(analysis)
     session.flush()

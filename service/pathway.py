@@ -8,13 +8,16 @@ from sqlalchemy import Engine
 
 from model.detect import Detector
 from model.picture import key_slices
+from model.reading import pack, reading_of
 from model.stroke import Note, Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct
-from pacs_gateway.arrivals import ArrivedStudy
+from pacs_gateway.arrivals import ArrivedStudy, digest_of
 from service import findings, series, studies
 from service.db import now, session_scope
 from service.failures import Failure
 from service.orders import Argument
+from service.result_objects import own_uids, study_of
+from service.returning import Returning
 from service.states import StudyState
 from service.steps import Step
 from service.storage import Storage
@@ -31,12 +34,26 @@ def admit(arrived: ArrivedStudy, engine: Engine, storage: Storage) -> studies.St
     May be repeated after a crash at any point: files are kept under their own hash, and the same set of
     instances is the same revision.
     """
+    # what the hub made itself and a PACS brings back is no news of the patient
+    with session_scope(engine, write=False) as session:
+        own = own_uids(session, [each.sop_instance_uid for each in arrived.instances])
+        if len(own) == len({each.sop_instance_uid for each in arrived.instances}):
+            return study_of(session, own)
+    arrived = _without(own, arrived)
+
     # every file is durable in storage before a row says so; no lock on the rows is held meanwhile
     keys = storage.keep_all([each.path for each in arrived.instances])
     stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
     with session_scope(engine) as session:
         return studies.register_study(session, arrived, stored)
+
+
+def _without(own: set[str], arrived: ArrivedStudy) -> ArrivedStudy:
+    if not own:
+        return arrived
+    kept = tuple(each for each in arrived.instances if each.sop_instance_uid not in own)
+    return dataclasses.replace(arrived, instances=kept, digest=digest_of(each.sha256 for each in kept))
 
 
 class Pathway:
@@ -46,10 +63,14 @@ class Pathway:
         self._engine = engine
         self._storage = storage
         self._detector = detector
+        self._returning = Returning(engine, storage, (detector.artefact.name, detector.artefact.digest))
 
     def steps(self) -> tuple[Step, ...]:
         """The steps of the job `ANALYSE`, in order."""
-        return (Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),)
+        return (
+            Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),
+            Step(self.return_result, attempts=6, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),
+        )
 
     def analyse(self, argument: Argument) -> None:
         """Look for stroke in one revision of a study; ends in flagged, clear, review or refused."""
@@ -72,18 +93,25 @@ class Pathway:
             return
         seconds["load"] = time.perf_counter() - started
 
-        prediction = self._detector.detect(volume)
+        prediction, heat = self._detector.read(volume)
 
         # pictures first, then the rows that point to them
         started = time.perf_counter()
         pictures = self._keep_pictures(volume, prediction)
+        reading = self._storage.keep_bytes(pack(reading_of(volume, heat)))
         seconds["pictures"] = time.perf_counter() - started
         prediction = dataclasses.replace(prediction, seconds=seconds | dict(prediction.seconds))
         with session_scope(self._engine) as session:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
-                findings.record_prediction(session, study, prediction, pictures, runner_up=volume.runner_up)
+                findings.record_prediction(
+                    session, study, prediction, pictures, runner_up=volume.runner_up, reading=reading
+                )
         log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
+
+    def return_result(self, argument: Argument) -> None:
+        """Make the objects that go back to the hospital; whatever the outcome, it is told."""
+        self._returning.return_result(argument)
 
     def give_up(self, failure: Failure) -> None:
         """The job engine will not try again: say so on the study, with the step and the error."""

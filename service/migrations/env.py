@@ -3,7 +3,19 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from service import accounts, audit, callers, findings, flags, hospitals, metrics, peers, series, studies  # noqa: F401
+from service import (  # noqa: F401
+    accounts,
+    audit,
+    callers,
+    findings,
+    flags,
+    hospitals,
+    metrics,
+    peers,
+    result_objects,
+    series,
+    studies,
+)
 from service.db import Base, make_engine
 from service.settings import read_settings
 

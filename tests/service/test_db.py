@@ -10,7 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from service import callers, findings, flags, hospitals, peers, series  # noqa: F401
+from service import callers, findings, flags, hospitals, peers, result_objects, series  # noqa: F401
 from service.accounts import Account, Role
 from service.db import Base, after_commit, at_head, downgrade, make_engine, session_scope, upgrade
 from tests.service.factories import registered

@@ -1,0 +1,78 @@
+"""The way back: from a result to DICOM objects in storage, and from there in line for each destination."""
+
+import logging
+
+from sqlalchemy import Engine
+
+from pacs_gateway.objects import ResultFile, build_final_report, build_objects
+from pacs_gateway.results import Reference
+from service import result_objects, studies
+from service.db import session_scope
+from service.findings import Review
+from service.orders import Argument
+from service.reported import study_result
+from service.states import OUTCOMES, StudyState
+from service.storage import Storage
+
+log = logging.getLogger(__name__)
+
+REPORTED = OUTCOMES - {StudyState.FAILED}
+"""Of a study that broke the analysis there is nothing to report."""
+
+
+class Returning:
+    """Makes the objects of a result and puts them in line.
+
+    Args:
+        engine: The rows.
+        storage: The files.
+        model: Name and digest of the package at work, for studies refused before it looked.
+    """
+
+    def __init__(self, engine: Engine, storage: Storage, model: tuple[str, str]) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._model = model
+
+    def return_result(self, argument: Argument) -> None:
+        """Make the objects of one revision's result; a result that late slices have overtaken is left out."""
+        with session_scope(self._engine, write=False) as session:
+            study = studies.load_study(session, argument["study"], lock=False)
+            if study.revision != argument["revision"] or study.state not in REPORTED:
+                log.info("nothing to return", extra=argument)
+                return
+            result = study_result(session, study, self._storage, model=self._model)
+        self._keep(argument, build_objects(result), final=False)
+
+    def return_signed(self, argument: Argument) -> None:
+        """Make the final report after a radiologist's word; `argument` also names the review."""
+        with session_scope(self._engine, write=False) as session:
+            study = studies.load_study(session, argument["study"], lock=False)
+            review = session.get(Review, argument["review"])
+            if review is None or review.revision != study.revision or study.state not in REPORTED:
+                log.info("nothing to sign", extra=argument)
+                return
+            rows = result_objects.objects_of(session, study, superseded=True)
+            reports = [row for row in rows if row.kind == "sr" and row.revision == study.revision]
+            if not reports:
+                self.return_result(argument)
+                rows = result_objects.objects_of(session, study, superseded=True)
+                reports = [row for row in rows if row.kind == "sr" and row.revision == study.revision]
+            last = reports[-1]
+            previous = Reference(last.sop_class_uid, last.sop_instance_uid, last.series_instance_uid)
+            result = study_result(session, study, self._storage, model=self._model, review=review)
+        argument = {"study": argument["study"], "revision": review.revision}
+        self._keep(argument, [build_final_report(result, previous)], final=True)
+
+    def _keep(self, argument: Argument, files: list[ResultFile], *, final: bool) -> None:
+        # files first, then the rows that point to them
+        keys = [self._storage.keep_bytes(file.content) for file in files]
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if study.revision != argument["revision"]:
+                return
+            for file, key in zip(files, keys, strict=True):
+                result_objects.record_object(
+                    session, study, file, key, revision=argument["revision"], final=final
+                )
+        log.info("result objects made", extra=argument | {"objects": len(files)})
