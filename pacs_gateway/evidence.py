@@ -75,7 +75,7 @@ def subject_data_set(subject: Subject) -> Dataset:
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.TimezoneOffsetFromUTC = TIMEZONE
-    ds.PatientName = subject.patient_name
+    ds.PatientName = person(subject.patient_name)
     ds.PatientID = subject.patient_id[:64]
     if subject.issuer:
         ds.IssuerOfPatientID = subject.issuer
@@ -86,10 +86,15 @@ def subject_data_set(subject: Subject) -> Dataset:
     ds.StudyTime = subject.study_time
     ds.StudyID = subject.study_id
     ds.AccessionNumber = subject.accession_number[:16]
-    ds.ReferringPhysicianName = subject.referring_physician_name
+    ds.ReferringPhysicianName = person(subject.referring_physician_name)
     if subject.study_description:
         ds.StudyDescription = subject.study_description[:64]
     return ds
+
+
+def person(name: str) -> str:
+    """A name of a single component, closed by a caret: highdicom quotes others in its warnings."""
+    return f"{name}^" if name and "^" not in name else name
 
 
 def reference_data_set(reference: Reference, subject: Subject) -> Dataset:

@@ -31,6 +31,7 @@ def wrap_pdf(
         raise NotReportable(f"a PDF begins with %PDF-, this with {pdf[:5]!r}")
     moment = at.astimezone(BANGKOK)
     ds = subject_data_set(subject)
+    ds.PatientName, ds.ReferringPhysicianName = subject.patient_name, subject.referring_physician_name
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = EncapsulatedPDFStorage
     ds.SOPInstanceUID = UID(derived_uid(subject.study_instance_uid, "pdf", key))

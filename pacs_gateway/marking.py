@@ -38,6 +38,8 @@ def mark(ds: Dataset, result: StudyResult) -> None:
     at = result.at.astimezone(BANGKOK)
     ds.SpecificCharacterSet = "ISO_IR 192"
     ds.TimezoneOffsetFromUTC = TIMEZONE
+    ds.PatientName = result.subject.patient_name  # as it was, without the caret that `person` adds
+    ds.ReferringPhysicianName = result.subject.referring_physician_name
     if result.subject.issuer:
         ds.IssuerOfPatientID = result.subject.issuer
     if result.subject.study_description:

@@ -1,8 +1,12 @@
 """All the objects of one result, as files: what the hub keeps and sends back to the hospital."""
 
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
@@ -13,6 +17,7 @@ from pacs_gateway.report import build_report
 from pacs_gateway.results import Reference, StudyResult
 from pacs_gateway.segmentation import build_segmentation
 
+_BUILDING = threading.Lock()
 KINDS = ("sr", "seg", "gsps", "sc", "pdf")
 
 
@@ -35,24 +40,36 @@ class ResultFile:
 
 def build_objects(result: StudyResult) -> list[ResultFile]:
     """Everything that belongs to a result: report and captures always, outlines where blood is suspected."""
-    segmentation = None
-    made: list[tuple[str, Dataset]] = []
-    if result.suspects and result.suspicion is not None:
-        segmentation = build_segmentation(result)
-        made.append(("seg", segmentation))
-    if result.suspects and any(each.box for each in result.key_slices):
-        made.append(("gsps", build_presentation(result)))
-    made += [("sc", capture) for capture in build_captures(result)]
-    made.insert(0, ("sr", build_report(result, segmentation=segmentation)))
-    return [result_file(kind, ds) for kind, ds in made]
+    with _as_they_are():
+        segmentation = None
+        made: list[tuple[str, Dataset]] = []
+        if result.suspects and result.suspicion is not None:
+            segmentation = build_segmentation(result)
+            made.append(("seg", segmentation))
+        if result.suspects and any(each.box for each in result.key_slices):
+            made.append(("gsps", build_presentation(result)))
+        made += [("sc", capture) for capture in build_captures(result)]
+        made.insert(0, ("sr", build_report(result, segmentation=segmentation)))
+        return [result_file(kind, ds) for kind, ds in made]
 
 
 def build_final_report(result: StudyResult, previous: Reference) -> ResultFile:
     """The report once a radiologist has signed; it replaces `previous`, with the same segmentation."""
-    segmentation = None
-    if result.suspects and result.suspicion is not None:
-        segmentation = build_segmentation(replace(result, signature=None))
-    return result_file("sr", build_report(result, segmentation=segmentation, previous=previous))
+    with _as_they_are():
+        segmentation = None
+        if result.suspects and result.suspicion is not None:
+            segmentation = build_segmentation(replace(result, signature=None))
+        return result_file("sr", build_report(result, segmentation=segmentation, previous=previous))
+
+
+@contextmanager
+def _as_they_are() -> Iterator[None]:
+    """Take illegal values over: a reference to a UID with a leading zero must repeat the zero.
+
+    The switch is the whole process's, so one thread builds at a time and puts it back.
+    """
+    with _BUILDING, config.disable_value_validation():
+        yield
 
 
 def result_file(kind: str, ds: Dataset) -> ResultFile:

@@ -14,7 +14,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from pacs_gateway import concepts
-from pacs_gateway.evidence import derived_uid, image_data_sets, reference_data_set
+from pacs_gateway.evidence import derived_uid, image_data_sets, person, reference_data_set
 from pacs_gateway.marking import SERIES_NUMBERS, mark, object_uid, series_uid, summary
 from pacs_gateway.results import (
     MANUFACTURER,
@@ -79,7 +79,7 @@ def build_report(
         is_complete=True,
         is_final=signed is not None,
         is_verified=signed is not None,
-        verifying_observer_name=signed.reviewer if signed else None,
+        verifying_observer_name=person(signed.reviewer) if signed else None,
         verifying_organization=signed.organisation if signed else None,
         previous_versions=[reference_data_set(previous, result.subject)] if previous else None,
         series_description="AI results, read by a radiologist" if signed else "AI results (unverified)",

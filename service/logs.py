@@ -35,6 +35,7 @@ def configure(level: str) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pynetdicom warns of each odd UID twice; what goes wrong is in our own results and receipts
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    # pydicom speaks of odd values by quoting them, and a value may be a patient's name
-    logging.getLogger("pydicom").disabled = True
-    warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+    # both speak of odd values by quoting them, and a value may be a patient's name
+    for quoting in ("pydicom", "highdicom"):
+        logging.getLogger(quoting).disabled = True
+        warnings.filterwarnings("ignore", module=rf"{quoting}(\..*)?")

@@ -113,6 +113,10 @@ class Pathway:
         """Make the objects that go back to the hospital; whatever the outcome, it is told."""
         self._returning.return_result(argument)
 
+    def return_signed(self, argument: Argument) -> None:
+        """Make the final report after a radiologist's word; `argument` also names the `review`."""
+        self._returning.return_signed(argument)
+
     def give_up(self, failure: Failure) -> None:
         """The job engine will not try again: say so on the study, with the step and the error."""
         argument: Argument = failure.argument

@@ -31,6 +31,9 @@ RESULTS = {
     "tilted": study_result(source=images(TILTED)),
     "multi-frame": study_result(source=images(multi_frame=True)),
     "no frame of reference": study_result(source=images(frame_of_reference="")),
+    "name of one component": study_result(
+        subject=replace(THAI, patient_name="SOMCHAI JAIDEE", referring_physician_name="หมอ")
+    ),
     "attributes missing": study_result(subject=SPARSE),
     "refused, attributes missing": refused(subject=SPARSE),
 }
@@ -115,6 +118,10 @@ class TestEveryObject:
             assert (ds.StudyInstanceUID, ds.StudyDescription) == ("1.2.3.4", "CT BRAIN สมอง")
             assert ds.SeriesNumber >= 9000
             assert ds.InstanceCreationDate == "20261102", "20:30 UTC is the next day in Thailand"
+
+    def test_leaves_a_name_of_one_component_as_it_is(self) -> None:
+        for ds in objects(RESULTS["name of one component"]).values():
+            assert str(ds.PatientName) == "SOMCHAI JAIDEE"
 
     def test_says_that_it_is_not_for_diagnosis(self) -> None:
         made = objects(study_result())
