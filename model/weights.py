@@ -1,19 +1,24 @@
 """A model package: a folder with graph, weights, calibration, golden studies and card, sealed by sha256.
 
-metadata.json      name, version, shape of the network, stroke types, what it was trained on
-model.onnx         hu (1, S, H, W) and z (1, S, 2) to study, slice, attention, mask, embedding
-weights.pt         the same for torch, read with weights_only
-calibration.json   temperature and thresholds by stroke type, with the numbers of studies behind them
-ood.npz            mean and precision of the embedding, and the largest usual distance
-golden/            simulated studies and what the network says of them
-eval/report.json   figures, simulated and real apart
-model_card.md
-MANIFEST.sha256    one line per file; the digest of the package is the sha256 of this file
+configs/metadata.json       MONAI bundle's keys; name, shape of the network, stroke types, what it trained on
+configs/train.json          the recipe as it was run
+models/weights.safetensors  the weights, once: kernels and matrices in fp16, the rest in fp32
+models/model.onnx           hu (1, S, H, W) and z (1, S, 2) to study, slice, attention, mask, embedding;
+                            points into weights.safetensors
+models/model.pt2            the same as a torch.export program; derived, so it need not be there
+calibration.json            temperature and thresholds by stroke type, with the numbers of studies behind them
+ood.npz                     mean and precision of the embedding, and the largest usual distance
+golden/                     simulated studies and what the network says of them
+eval/report.json            figures, simulated and real apart
+model_card.md, LICENSE
+MANIFEST.sha256             one line per file; the digest of the package is the sha256 of this file
+
+Derived files are named in the metadata with the command that makes them; they are not sealed, and the hub
+reads none of them.
 """
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 MANIFEST = "MANIFEST.sha256"
+METADATA = Path("configs", "metadata.json")
+MODELS = Path("models")
+RESEARCH_ONLY = "Research use only. Not a medical device. No warranty of any kind.\n"
 SHIPPED = Path(__file__).parent / "artefacts" / "stroke-ct-0.2.0"
 """The package that comes with the hub."""
 
@@ -79,7 +87,7 @@ class Artefact:
     @property
     def onnx(self) -> Path:
         """The graph."""
-        return self.path / "model.onnx"
+        return graph_of(self.path)
 
     @property
     def assessed(self) -> tuple[StrokeType, ...]:
@@ -97,6 +105,17 @@ class Artefact:
         return studies
 
 
+def graph_of(path: Path) -> Path:
+    """The graph of a package."""
+    return path / MODELS / "model.onnx"
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What a package says of itself, unchecked."""
+    metadata: dict[str, Any] = json.loads((path / METADATA).read_text(encoding="utf-8"))
+    return metadata
+
+
 def load_artefact(path: Path) -> Artefact:
     """Check and read a model package.
 
@@ -104,12 +123,13 @@ def load_artefact(path: Path) -> Artefact:
         BadArtefact: a file is missing, unlisted, or its sha256 differs; the text names file and hashes.
     """
     _verify(path)
-    metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
+    metadata = read_metadata(path)
     if metadata["stroke_types"] != list(StrokeType):
         raise BadArtefact(f"{path.name} speaks of {metadata['stroke_types']}, this hub of {list(StrokeType)}")
     rows = json.loads((path / "calibration.json").read_text(encoding="utf-8"))
     with np.load(path / "ood.npz", allow_pickle=False) as arrays:
-        usual = Usual(arrays["mean"], arrays["precision"], float(arrays["limit"]))
+        mean, precision = (arrays[name].astype(np.float64) for name in ("mean", "precision"))
+        usual = Usual(mean, precision, float(arrays["limit"]))
     return Artefact(
         path=path,
         name=metadata["name"],
@@ -129,7 +149,9 @@ def digest(path: Path) -> str:
 
 def seal(path: Path) -> str:
     """Write the manifest over all files of a package, and return its digest."""
-    lines = [f"{_sha256(file)}  {file.relative_to(path).as_posix()}" for file in _files(path)]
+    names = {file.relative_to(path).as_posix() for file in _files(path)}
+    sealed = sorted(names - set(read_metadata(path).get("derived", {})))
+    lines = [f"{_sha256(path / name)}  {name}" for name in sealed]
     (path / MANIFEST).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return digest(path)
 
@@ -142,14 +164,18 @@ def save_parts(
     usual: Usual,
     report: Mapping[str, Any],
     card: str,
+    licence: str = "",
 ) -> None:
     """Write everything of a package that is not the network itself."""
     (path / "eval").mkdir(parents=True, exist_ok=True)
-    _write_json(path / "metadata.json", metadata)
+    (path / METADATA).parent.mkdir(exist_ok=True)
+    _write_json(path / METADATA, metadata)
     _write_json(path / "calibration.json", {str(kind): asdict(row) for kind, row in calibrations.items()})
     _write_json(path / "eval" / "report.json", report)
-    np.savez(path / "ood.npz", mean=usual.mean, precision=usual.precision, limit=np.float64(usual.limit))
+    mean, precision = usual.mean.astype(np.float32), usual.precision.astype(np.float32)
+    np.savez_compressed(path / "ood.npz", mean=mean, precision=precision, limit=np.float64(usual.limit))
     (path / "model_card.md").write_text(card, encoding="utf-8")
+    (path / "LICENSE").write_text(licence or RESEARCH_ONLY, encoding="utf-8")
 
 
 def save_golden(path: Path, studies: list[GoldenStudy]) -> None:
@@ -162,47 +188,18 @@ def save_golden(path: Path, studies: list[GoldenStudy]) -> None:
 
 
 def save_network(path: Path, net: "StrokeNet") -> None:
-    """Write weights.pt and export model.onnx with a free number of slices."""
-    import torch
+    """Write weights and graph of a package; the network is rounded to fp16 in place."""
+    from model.export import save_network as save
 
-    from model.engine import OUTPUT_NAMES
-
-    path.mkdir(parents=True, exist_ok=True)
-    net.eval()
-    torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, path / "weights.pt")
-    side = net.shape.side
-    example = (torch.zeros(1, 7, side, side), torch.zeros(1, 7, 2))
-    slices = torch.export.Dim("slices", min=2, max=512)
-    with warnings.catch_warnings():
-        # torch's exporter warns of its own deprecated calls, and that hu and z share the name of an axis
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", message=".*axis name: slices.*", category=UserWarning)
-        program = torch.onnx.export(
-            net,
-            example,
-            dynamo=True,
-            opset_version=20,
-            input_names=["hu", "z"],
-            output_names=list(OUTPUT_NAMES),
-            dynamic_shapes={"hu": {1: slices}, "z": {1: slices}},
-            verbose=False,
-        )
-    assert program is not None
-    for node in program.model.graph.all_nodes():
-        node.metadata_props.clear()  # stack traces, which name the folders of the machine
-    program.save(path / "model.onnx", external_data=False)
+    save(path / MODELS, net)
 
 
 def load_network(path: Path) -> "StrokeNet":
     """The network of a package in torch, ready to read studies."""
-    import torch
+    from model.export import read_weights
+    from model.network import NetworkShape
 
-    from model.network import NetworkShape, StrokeNet
-
-    metadata = json.loads((path / "metadata.json").read_text(encoding="utf-8"))
-    net = StrokeNet(NetworkShape(**metadata["network"]))
-    net.load_state_dict(torch.load(path / "weights.pt", weights_only=True))
-    return net.eval()
+    return read_weights(path / MODELS / "weights.safetensors", NetworkShape(**read_metadata(path)["network"]))
 
 
 def _verify(path: Path) -> None:
@@ -218,7 +215,8 @@ def _verify(path: Path) -> None:
         found = _sha256(path / name)
         if found != expected:
             raise BadArtefact(f"{path.name}/{name} has sha256 {found}, the manifest says {expected}")
-    extra = {file.relative_to(path).as_posix() for file in _files(path)} - set(listed)
+    derived = set(read_metadata(path).get("derived", {})) if (path / METADATA).is_file() else set()
+    extra = {file.relative_to(path).as_posix() for file in _files(path)} - set(listed) - derived
     if extra:
         raise BadArtefact(f"{path.name} holds files that its manifest does not list: {sorted(extra)}")
 

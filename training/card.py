@@ -1,13 +1,11 @@
 """The model card: what a package was trained on, what it is proven for, and what it is not."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from model.calibration import TypeCalibration
 from model.stroke import StrokeType
-from training.cases import Case
-from training.data import Split
+from model.weights import RESEARCH_ONLY
 from training.recipe import Recipe
 from training.report import as_table
 
@@ -17,6 +15,10 @@ SOURCE_WORDS = {
     "painted": "the latter with simulated bleeds painted in",
     "decoy": "clean heads with decoys drawn in: calcium, dense falx and sinus, bone shining through",
     "phantom": "simulated heads",
+    "template": "simulated heads warped from a CT template of older adults (Clinical Toolbox for SPM)",
+    "inserted": "real normal slices with simulated lesions inserted",
+    "infarct": "real slices with masks of acute infarcts (AISD, 8 bit)",
+    "real": "real studies",
 }
 
 
@@ -76,7 +78,7 @@ scanner, another pose) of each real head."""
 
 def write_card(
     recipe: Recipe,
-    split: Split,
+    sources: Mapping[str, Mapping[str, int]],
     calibrations: Mapping[StrokeType, TypeCalibration],
     report: Mapping[str, Any],
 ) -> str:
@@ -86,13 +88,24 @@ def write_card(
         licence=_licence(recipe),
         assessed=", ".join(kind for kind in StrokeType if calibrations[kind].assessed) or "nothing",
         others=", ".join(kind for kind in StrokeType if not calibrations[kind].assessed),
-        sources=_sources(split.train),
+        sources=_sources(sources.get("train", {})),
         history=_history(recipe),
-        calibration=_counts(split.calibration),
-        test=_counts(split.test),
+        calibration=_counts(sources.get("calibration", {})),
+        test=_counts(sources.get("test", {})),
         figures=as_table(report["figures"]),
         pairs=_pairs(report),
         thresholds=_thresholds(calibrations),
+    )
+
+
+def licence_text(has_sich: bool) -> str:
+    """The LICENSE of a package."""
+    if not has_sich:
+        return RESEARCH_ONLY
+    return (
+        "Research and non-commercial use only: these weights were trained on PHE-SICH-CT-IDS\n"
+        "(arXiv 2308.10521), which is free for non-commercial use.\n"
+        "Not a medical device. No warranty of any kind.\n"
     )
 
 
@@ -104,9 +117,10 @@ def _licence(recipe: Recipe) -> str:
     )
 
 
-def _sources(cases: Sequence[Case]) -> str:
-    counts = Counter(case.card.source for case in cases)
-    return "\n".join(f"- {counts[name]} x {words}" for name, words in SOURCE_WORDS.items() if counts[name])
+def _sources(counts: Mapping[str, int]) -> str:
+    return "\n".join(
+        f"- {counts[name]} x {words}" for name, words in SOURCE_WORDS.items() if counts.get(name)
+    )
 
 
 def _history(recipe: Recipe) -> str:
@@ -115,9 +129,8 @@ def _history(recipe: Recipe) -> str:
     return " ".join(parts) + "\n" if parts else ""
 
 
-def _counts(cases: Sequence[Case]) -> str:
-    counts = Counter(case.card.source for case in cases)
-    return ", ".join(f"{counts[name]} {name}" for name in SOURCE_WORDS if counts[name]) or "none"
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in SOURCE_WORDS if counts.get(name)) or "none"
 
 
 def _pairs(report: Mapping[str, Any]) -> str:

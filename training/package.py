@@ -1,162 +1,272 @@
-"""Turn trained weights into a model package: export, calibrate on held-out patients, measure, seal."""
+"""Make, move and finish model packages: `python -m training.package build|convert|export ...`
 
+    build RECIPE WEIGHTS --package DIR [--scores FILE]   from trained weights: export, calibrate, seal
+    convert OLD NEW                                      from the old layout (weights.pt) to this one
+    export PACKAGE [--out FILE]                          the torch.export program, models/model.pt2
+
+Calibration takes the scores of held-out patients: from a file with a row a study (see `read_scores`), or by
+scoring the recipe's own prepared cases.
+"""
+
+import argparse
 import json
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import monai
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file
 
-from model.calibration import TypeCalibration, choose_thresholds, fit_temperature, sigmoid
-from model.engine import FloatArray, Outputs, candidates, open_engine
-from model.network import MASKS, STROKE_TYPES, StrokeNet
+from model.calibration import TypeCalibration, sigmoid
+from model.engine import candidates, open_engine
+from model.export import export_program
+from model.network import MASKS, STROKE_TYPES, NetworkShape, StrokeNet
 from model.stroke import StrokeType
-from model.weights import GoldenStudy, Usual, digest, save_golden, save_network, save_parts, seal
-from training.augment import augment
-from training.card import write_card
-from training.cases import Case
-from training.data import Split
-from training.evaluate import score_case
+from model.weights import (
+    METADATA,
+    MODELS,
+    GoldenStudy,
+    digest,
+    graph_of,
+    load_artefact,
+    load_network,
+    save_golden,
+    save_network,
+    save_parts,
+    seal,
+)
+from training.calibrate import (
+    calibrate,
+    usual_embeddings,
+)
+from training.card import licence_text, write_card
+from training.data import Split, split_patients
 from training.phantoms import phantom_case
-from training.recipe import Recipe
+from training.prepare import prepare_cases
+from training.recipe import Recipe, load_recipe
 from training.report import ScoredStudy, mask_hits, paired, summarise
-
-Run = Callable[[FloatArray, FloatArray], Outputs]
+from training.scores import Scores, read_scores, score_split
 
 GOLDEN_SEEDS = (900_001, 900_004)
 """Of simulated heads that no recipe trains on; small, since every start of a detector reads them."""
-GOLDEN_SLICES = 14
-LOOKS = 2
-"""How often a real calibration head is scored once more with another scanner's look."""
-NUM_EMBEDDED = 250
-"""Training cases, about, from which the usual embeddings are learnt."""
+GOLDEN_SLICES = 8
+GOLDEN_HU = (-25, 105)
+"""A little beyond every window of the network: what lies outside it cannot see, and would only cost bytes."""
+MOST_ROUNDED = 1e-3
+"""Largest difference of a probability on the golden studies that fp16 weights may make."""
+PT2 = "models/model.pt2"
+DERIVED = {PT2: "python -m training.package export PACKAGE"}
 
 
 def write_package(recipe: Recipe, net: StrokeNet, split: Split, path: Path) -> str:
-    """Write and seal the package of a trained network; returns its digest."""
-    save_network(path, net)
+    """Write and seal the package of a trained network; returns its digest. `net` is rounded to fp16."""
+    rounding = write_network(recipe, net, path)
     kind = next(kind for kind in candidates("auto") if "bf16" not in kind)
-    engine = open_engine(kind, path, path / "model.onnx", recipe.threads)
-    held_out = calibration_scores(engine.run, split.calibration, recipe.seed)
-    calibrations = {kind: calibrate(kind, held_out, recipe) for kind in StrokeType}
-    usual = usual_embeddings(engine.run, split.train, held_out)
-    report = measure(engine.run, split, calibrations)
-    metadata = {
-        "name": recipe.name,
-        "version": recipe.name.rpartition("-")[2],
-        "task": "triage of non-contrast head CT",
-        "stroke_types": list(STROKE_TYPES),
-        "masks": list(MASKS),
-        "network": {
-            name: getattr(recipe.network, name) for name in ("preset", "side", "grid_mm", "embedding")
-        },
-        "assessed": [kind for kind in StrokeType if calibrations[kind].assessed],
-        "trained_on": sorted({case.card.source for case in split.train}),
-        "started_from": None if recipe.start is None else [recipe.start.name, digest(recipe.start)],
-        "use": "research only",
-        "torch": torch.__version__,
-    }
-    card = write_card(recipe, split, calibrations, report)
-    save_parts(path, metadata=metadata, calibrations=calibrations, usual=usual, report=report, card=card)
-    save_golden(path, golden_studies(recipe, net))
-    (path / "recipe.json").write_text(json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8")
+    engine = open_engine(kind, path, graph_of(path), recipe.threads)
+    return finish(recipe, path, score_split(engine.run, recipe, split), rounding)
+
+
+def write_network(recipe: Recipe, net: StrokeNet, path: Path) -> float:
+    """Write network and golden studies; returns by how much fp16 moved a probability of theirs.
+
+    Raises:
+        ValueError: by more than MOST_ROUNDED.
+    """
+    golden = golden_studies(recipe.network)
+    before = [logits_of(net, study) for study in golden]
+    save_network(path, net)
+    after = [logits_of(net, study) for study in golden]
+    moved = max(float(np.abs(sigmoid(a) - sigmoid(b)).max()) for a, b in zip(before, after, strict=True))
+    if not moved <= MOST_ROUNDED:  # a weight beyond the range of fp16 gives nan
+        raise ValueError(f"fp16 weights move a probability by {moved:.4f}, more than {MOST_ROUNDED}")
+    named = [replace(s, logits=tuple(map(float, row))) for s, row in zip(golden, after, strict=True)]
+    save_golden(path, named)
+    return moved
+
+
+def finish(recipe: Recipe, path: Path, scores: Scores, rounding: float) -> str:
+    """Calibrate, measure and seal a package whose network is written."""
+    calibrations = {kind: calibrate(kind, scores.calibration, recipe) for kind in StrokeType}
+    report = measure(scores.test, calibrations)
+    metadata = describe(recipe, calibrations, scores, rounding)
+    save_parts(
+        path,
+        metadata=metadata,
+        calibrations=calibrations,
+        usual=usual_embeddings(scores.embeddings, scores.calibration),
+        report=report,
+        card=write_card(recipe, scores.sources, calibrations, report),
+        licence=licence_text(recipe.sich is not None),
+    )
+    (path / "configs" / "train.json").write_text(
+        json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8"
+    )
     return seal(path)
 
 
-def calibration_scores(run: Run, cases: Sequence[Case], seed: int) -> list[ScoredStudy]:
-    """Score the calibration cases as they are and with other scanners' looks."""
-    scored = []
-    for number, case in enumerate(cases):
-        scored.append(score_case(run, case, population_of(case)))
-        for look in range(LOOKS if case.card.source != "phantom" else 0):
-            scored.append(score_case(run, relooked(case, seed + 1000 * number + look), population_of(case)))
-    return scored
-
-
-def relooked(case: Case, seed: int) -> Case:
-    """A case as another scanner might show it; masks do not follow."""
-    generator = torch.Generator().manual_seed(seed)
-    hu, _ = augment(torch.from_numpy(case.hu.astype(np.float32))[:, None], None, generator, together=True)
-    return Case(case.card, np.round(hu[:, 0].numpy()).astype(np.int16), np.zeros_like(case.masks))
-
-
-def population_of(case: Case) -> str:
-    """Where a case belongs in a report; clean heads are the pairs of the real and of the painted ones."""
-    return {"clean": "sich", "decoy": "painted"}.get(case.card.source, case.card.source)
-
-
-def calibrate(kind: StrokeType, studies: Sequence[ScoredStudy], recipe: Recipe) -> TypeCalibration:
-    """Temperature and thresholds of one type; from real heads alone where it is assessed on them."""
-    index = STROKE_TYPES.index(kind)
-    wanted = [study for study in studies if kind in study.labels]
-    real = [study for study in wanted if study.population != "phantom"]
-    if kind in recipe.assessed and real:
-        wanted = real
-    logits = np.array([study.logits[index] for study in wanted])
-    labels = np.array([study.labels[kind] for study in wanted])
-    num = int((labels == 1).sum()), int((labels == 0).sum())
-    if min(num) < 3:
-        return TypeCalibration(False, 1.0, 0.5, 0.5, *num)
-    temperature = fit_temperature(logits, labels)
-    probabilities = sigmoid(logits / temperature)
-    clear, flag = choose_thresholds(
-        probabilities[labels == 1],
-        probabilities[labels == 0],
-        sensitivity=recipe.sensitivity,
-        specificity=recipe.specificity,
-    )
-    return TypeCalibration(kind in recipe.assessed, temperature, flag, clear, *num)
-
-
-def usual_embeddings(run: Run, train: Sequence[Case], held_out: Sequence[ScoredStudy]) -> Usual:
-    """Mean and precision over training cases; what is usual is how far held-out studies lie from them."""
-    some = train[:: max(1, len(train) // NUM_EMBEDDED)]
-    known = np.array([score_case(run, case, population_of(case)).embedding for case in some])
-    mean = np.asarray(known.mean(axis=0), np.float64)
-    precision = np.asarray(np.linalg.inv(shrunk_covariance(known)), np.float64)
-    usual = Usual(mean, precision, 0.0)
-    distances = [usual.distance(np.array(study.embedding)) for study in held_out]
-    return Usual(mean, precision, float(np.quantile(distances, 0.99)))
-
-
-def shrunk_covariance(samples: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Covariance (E, E) of samples (n, E), shrunk towards a multiple of the identity.
-
-    Ledoit and Wolf, J Multivariate Anal 2004;88:365.
-    """
-    num, size = samples.shape
-    centred = samples - samples.mean(axis=0)
-    plain = centred.T @ centred / num
-    scale = float(np.trace(plain)) / size
-    spread = float(((plain - scale * np.eye(size)) ** 2).sum())
-    squares = float((((centred**2).sum(axis=1)) ** 2).sum()) / num - float((plain**2).sum())
-    share = min(squares / num / spread, 1.0) if spread > 0 else 1.0
-    return np.asarray((1 - share) * plain + (share * scale + 1e-9) * np.eye(size))
-
-
-def measure(run: Run, split: Split, calibrations: dict[StrokeType, TypeCalibration]) -> dict[str, Any]:
-    """Figures on the test patients, whom neither training nor calibration has seen."""
-    studies = [score_case(run, case, population_of(case)) for case in split.test]
-    clean = [score_case(run, case, "painted") for case in split.test if case.card.source == "clean"]
+def describe(
+    recipe: Recipe, calibrations: Mapping[StrokeType, TypeCalibration], scores: Scores, rounding: float
+) -> dict[str, Any]:
+    """The metadata: MONAI bundle's keys, and ours."""
     return {
-        "figures": summarise([*studies, *clean], calibrations),
-        "paired_sich": paired(studies, "sich"),
-        "mask_hits": {name: mask_hits(studies, name) for name in ("sich", "painted", "phantom")},
-        "num_test_cases": len(split.test),
+        **bundle_keys(recipe.name, recipe.network),
+        "assessed": [kind for kind in StrokeType if calibrations[kind].assessed],
+        "trained_on": sorted(scores.sources.get("train", {})),
+        "cases": {part: dict(sorted(counts.items())) for part, counts in scores.sources.items()},
+        "held_out": {part: list(patients) for part, patients in scores.held_out.items()},
+        "started_from": None if recipe.start is None else [recipe.start.name, digest(recipe.start)],
+        "rounding": {"weights": "fp16", "largest_probability_difference": rounding},
     }
 
 
-def golden_studies(recipe: Recipe, net: StrokeNet) -> list[GoldenStudy]:
-    """Two simulated studies, cut short, and what torch says of them."""
+def bundle_keys(name: str, shape: NetworkShape) -> dict[str, Any]:
+    """What every package says of itself."""
+    return {
+        "name": name,
+        "version": name.rpartition("-")[2],
+        "task": "triage of non-contrast head CT",
+        "description": "Haemorrhage and stroke on non-contrast head CT, by study, by slice and as masks.",
+        "use": "research only",
+        "monai_version": monai.__version__,
+        "pytorch_version": torch.__version__,
+        "numpy_version": np.__version__,
+        "stroke_types": list(STROKE_TYPES),
+        "masks": list(MASKS),
+        "network": {key: getattr(shape, key) for key in ("preset", "side", "grid_mm", "embedding")},
+        "network_data_format": {
+            "inputs": {
+                "hu": {"type": "image", "format": "hounsfield", "shape": ["1", "S", shape.side, shape.side]},
+                "z": {
+                    "type": "tuple",
+                    "format": "mm below top / 100, mm between slices / 10",
+                    "shape": ["1", "S", 2],
+                },
+            },
+            "outputs": {
+                "study": {"type": "logits", "shape": ["1", len(STROKE_TYPES)]},
+                "slice": {"type": "logits", "shape": ["1", "S", len(STROKE_TYPES)]},
+                "attention": {"type": "weights", "shape": ["1", "S", len(STROKE_TYPES)]},
+                "mask": {"type": "logits", "shape": ["1", "S", len(MASKS), shape.side // 2, shape.side // 2]},
+                "embedding": {"type": "vector", "shape": ["1", shape.embedding]},
+            },
+        },
+        "derived": DERIVED,
+    }
+
+
+def measure(
+    test: Sequence[ScoredStudy], calibrations: Mapping[StrokeType, TypeCalibration]
+) -> dict[str, Any]:
+    """Figures on the test patients, whom neither training nor calibration has seen."""
+    # clean heads are the negatives of the painted ones, too
+    clean = [replace(study, population="painted") for study in test if study.name.startswith("clean-")]
+    return {
+        "figures": summarise([*test, *clean], calibrations),
+        "paired_sich": paired(test, "sich"),
+        "mask_hits": {name: mask_hits(test, name) for name in ("sich", "painted", "phantom")},
+        "num_test_cases": len(test),
+    }
+
+
+def golden_studies(shape: NetworkShape) -> list[GoldenStudy]:
+    """Two simulated studies, cut short, without answers."""
     studies = []
     for seed in GOLDEN_SEEDS:
-        case = phantom_case(seed, recipe.network)
+        case = phantom_case(seed, shape)
         middle = max(0, (len(case.hu) - GOLDEN_SLICES) // 2)
         part = slice(middle, middle + GOLDEN_SLICES)
-        hu, z = np.clip(case.hu[part], -1024, 400).astype(np.float32), case.z()[part]
-        with torch.inference_mode():
-            logits = net(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])[0][0]
-        studies.append(GoldenStudy(f"phantom-{seed}", hu, z, tuple(float(value) for value in logits)))
+        hu = np.clip(case.hu[part], *GOLDEN_HU).astype(np.float32)
+        studies.append(GoldenStudy(f"phantom-{seed}", hu, case.z()[part], ()))
     return studies
+
+
+def logits_of(net: StrokeNet, study: GoldenStudy) -> npt.NDArray[np.float64]:
+    """What torch says of a study."""
+    net.eval()
+    with torch.inference_mode():
+        logits = net(torch.from_numpy(study.hu)[None], torch.from_numpy(study.z)[None])[0][0]
+    return np.asarray(logits.numpy(), np.float64)
+
+
+def build(recipe_path: Path, weights: Path, path: Path, scores: Path | None) -> str:
+    """A package from trained weights: .safetensors, or a checkpoint with `ema` or `net` in it."""
+    recipe = load_recipe(recipe_path)
+    net = StrokeNet(recipe.network)
+    net.load_state_dict(read_state(weights))
+    if scores is None:
+        return write_package(recipe, net.eval(), split_patients(prepare_cases(recipe), recipe.held_out), path)
+    rounding = write_network(recipe, net.eval(), path)
+    return finish(recipe, path, read_scores(scores), rounding)
+
+
+def read_state(weights: Path) -> dict[str, torch.Tensor]:
+    """Weights by name, in fp32."""
+    if weights.suffix == ".safetensors":
+        state = load_file(weights)
+    else:
+        found = torch.load(weights, weights_only=True, map_location="cpu")
+        state = found.get("ema") or found.get("net") or found
+    names = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
+    return {name: value.float() if value.is_floating_point() else value for name, value in names.items()}
+
+
+def convert(old: Path, new: Path) -> str:
+    """A package of the old layout in this one: same network but for rounding, same calibration and card."""
+    metadata = json.loads((old / "metadata.json").read_text(encoding="utf-8"))
+    shape = NetworkShape(**metadata["network"])
+    net = StrokeNet(shape)
+    net.load_state_dict(read_state(old / "weights.pt"))
+    for name in ("calibration.json", "ood.npz", "model_card.md"):
+        new.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(old / name, new / name)
+    shutil.copytree(old / "eval", new / "eval", dirs_exist_ok=True)
+    (new / METADATA).parent.mkdir(exist_ok=True)
+    shutil.copyfile(old / "recipe.json", new / "configs" / "train.json")
+    rounding = write_network(Recipe(metadata["name"], new, new, network=shape), net.eval(), new)
+    added = {"rounding": {"weights": "fp16", "largest_probability_difference": rounding}}
+    metadata = {**bundle_keys(metadata["name"], shape), **metadata, **added}
+    (new / METADATA).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    licence = licence_text("sich" in metadata.get("trained_on", ()))
+    (new / "LICENSE").write_text(licence, encoding="utf-8")
+    return seal(new)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what is asked and print the digest or the file; exit code 0, or 2 where it cannot be done."""
+    parser = argparse.ArgumentParser(prog="python -m training.package", description=__doc__.splitlines()[0])
+    orders = parser.add_subparsers(dest="order", required=True)
+    order = orders.add_parser("build")
+    order.add_argument("recipe", type=Path)
+    order.add_argument("weights", type=Path)
+    order.add_argument("--package", type=Path, required=True)
+    order.add_argument("--scores", type=Path)
+    order = orders.add_parser("convert")
+    order.add_argument("old", type=Path)
+    order.add_argument("new", type=Path)
+    order = orders.add_parser("export")
+    order.add_argument("package", type=Path)
+    order.add_argument("--out", type=Path)
+    options = parser.parse_args(arguments)
+    try:
+        if options.order == "build":
+            print(build(options.recipe, options.weights, options.package, options.scores))
+        elif options.order == "convert":
+            print(convert(options.old, options.new))
+        else:
+            out = options.out or load_artefact(options.package).path / MODELS / "model.pt2"
+            export_program(load_network(options.package), out)
+            print(out)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"{options.order}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,7 +11,7 @@ import torch
 from model.detect import Detector
 from model.engine import OpenVinoEngine, open_engine
 from model.network import StrokeNet
-from model.weights import MANIFEST, SHIPPED, BadArtefact, load_artefact, seal
+from model.weights import MANIFEST, SHIPPED, BadArtefact, graph_of, load_artefact, seal
 from tests.model.packages import make_package
 
 
@@ -34,10 +34,10 @@ class TestLoadArtefact:
         assert len(artefact.digest) == 64
 
     def test_a_changed_file_is_named_with_both_hashes(self, package: Path) -> None:
-        with (package / "weights.pt").open("ab") as file:
+        with (package / "models" / "weights.safetensors").open("ab") as file:
             file.write(b"x")
         with pytest.raises(
-            BadArtefact, match=r"weights\.pt has sha256 [0-9a-f]{64}, the manifest says [0-9a-f]{64}"
+            BadArtefact, match=r"weights\.safetensors has sha256 [0-9a-f]{64}, the manifest says [0-9a-f]{64}"
         ):
             load_artefact(package)
 
@@ -56,8 +56,8 @@ class TestLoadArtefact:
             load_artefact(tmp_path)
 
     def test_other_stroke_types_are_refused(self, package: Path) -> None:
-        text = (package / "metadata.json").read_text().replace('"any_ich"', '"any_bleed"')
-        (package / "metadata.json").write_text(text)
+        text = (package / "configs" / "metadata.json").read_text().replace('"any_ich"', '"any_bleed"')
+        (package / "configs" / "metadata.json").write_text(text)
         seal(package)
         with pytest.raises(BadArtefact, match="any_bleed"):
             load_artefact(package)
@@ -80,7 +80,7 @@ class TestExport:
         rng = np.random.default_rng(num_slices)
         hu = rng.normal(30, 25, (num_slices, 64, 64)).astype(np.float32)
         z = rng.uniform(0, 1, (num_slices, 2)).astype(np.float32)
-        outputs = OpenVinoEngine(path / "model.onnx", threads=1, bf16=False).run(hu, z)
+        outputs = OpenVinoEngine(graph_of(path), threads=1, bf16=False).run(hu, z)
         with torch.inference_mode():
             expected = net(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])
         found = (outputs.study, outputs.slices, outputs.attention, outputs.masks, outputs.embedding)
@@ -90,13 +90,13 @@ class TestExport:
             assert np.abs(one - other[0].numpy()).max() < 1e-3, name
 
     def test_the_graph_names_no_folder_of_the_machine(self, sealed: tuple[Path, StrokeNet]) -> None:
-        graph = (sealed[0] / "model.onnx").read_bytes()
+        graph = (sealed[0] / "models" / "model.onnx").read_bytes()
         assert str(Path(__file__).parents[2]).encode() not in graph
 
     def test_the_weights_read_back_into_torch(self, sealed: tuple[Path, StrokeNet]) -> None:
         path, net = sealed
         hu, z = np.full((3, 64, 64), 40, np.float32), np.full((3, 2), 0.5, np.float32)
-        engine = open_engine("torch", path, path / "model.onnx", 1)
+        engine = open_engine("torch", path, graph_of(path), 1)
         with torch.inference_mode():
             expected = net(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])[0][0]
         assert np.allclose(engine.run(hu, z).study, expected.numpy(), atol=1e-5)

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from model.detect import Detector
+from model.export import round_weights, save_weights
 from model.network import StrokeNet
 from model.weights import load_artefact
 from tests.training.cases import SHAPE, small_case
+from training.calibrate import shrunk_covariance
 from training.data import Split
 from training.loss import label_loss, mask_loss
-from training.package import shrunk_covariance, write_package
+from training.package import write_package
 from training.recipe import Recipe
 from training.train import main, train
 
@@ -83,10 +85,13 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
 
 def test_training_goes_on_from_the_weights_of_a_package(tmp_path: Path) -> None:
     package = tmp_path / "package"
-    package.mkdir()
-    (package / "metadata.json").write_text(json.dumps({"network": asdict(SHAPE)}))
-    weights = StrokeNet(SHAPE).state_dict()
-    torch.save(weights, package / "weights.pt")
+    (package / "configs").mkdir(parents=True)
+    (package / "models").mkdir()
+    (package / "configs" / "metadata.json").write_text(json.dumps({"network": asdict(SHAPE)}))
+    net = StrokeNet(SHAPE)
+    round_weights(net)
+    save_weights(package / "models" / "weights.safetensors", net)
+    weights = net.state_dict()
     recipe = replace(make_recipe(tmp_path), stage1_steps=0, stage2_steps=0, start=package)
     found = train(recipe, make_split()).state_dict()
     assert all(torch.equal(weights[name], found[name]) for name in weights)
