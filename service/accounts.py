@@ -47,6 +47,8 @@ class Permission(StrEnum):
     READ_RECEIPTS = "read_receipts"
     REVIEW = "review"
     REPROCESS = "reprocess"
+    SETTLE = "settle"
+    """Settle what a radiologist and the AI differ in."""
     ADMINISTER = "administer"
 
 
@@ -61,7 +63,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         ),
         Role.REFERRER: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY}),
         Role.SPECIALIST: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW}),
-        Role.ML: frozenset({Permission.READ_STUDIES, Permission.REPROCESS}),
+        Role.ML: frozenset({Permission.READ_STUDIES, Permission.REPROCESS, Permission.SETTLE}),
         Role.ADMIN: frozenset(Permission),
     }
 )

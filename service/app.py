@@ -10,7 +10,19 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs_gateway.inbox import Inbox
-from service.api import accounts, callers, health, pages, peers, problems, receipts, studies
+from service.api import (
+    accounts,
+    callers,
+    differences,
+    health,
+    hospitals,
+    pages,
+    peers,
+    problems,
+    receipts,
+    reviews,
+    studies,
+)
 from service.api.access import Enqueue
 from service.db import make_engine
 from service.results import INTENDED_USE
@@ -18,6 +30,20 @@ from service.settings import Settings
 from service.storage import open_storage
 
 VERSION = "0.1.0"
+
+PARTS = (
+    studies,
+    reviews,
+    differences,
+    hospitals,
+    receipts,
+    accounts,
+    callers,
+    peers,
+    health,
+    pages,
+)
+"""The modules whose routes the app has."""
 
 
 def create_app(
@@ -50,7 +76,7 @@ def create_app(
     app.state.counts = (float("-inf"), {})
     problems.add_handlers(app)
     app.add_middleware(CautiousHeaders)
-    for part in (studies, receipts, accounts, callers, peers, health, pages):
+    for part in PARTS:
         app.include_router(part.router)
     return app
 

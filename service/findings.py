@@ -1,25 +1,21 @@
-"""Analysis, Finding and Review: what the network said of a study, and what a radiologist said of that.
+"""Analysis and Finding: what the network said of a study.
 
 Nothing here is ever changed. An analysis belongs to one revision of its study; it is superseded as soon as
 the study has a later revision, which is read from the two numbers, so that the mark cannot be forgotten.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Decision, Prediction, SliceScore, StrokeType
-from service import audit
-from service.accounts import Viewer
 from service.arrivals import clean
 from service.db import Base, Id, Json, UtcDateTime, now, words
-from service.errors import BadRequest, NotReady
-from service.states import RESULTS, StudyState
-from service.studies import Study, set_flags, set_outcome
+from service.states import StudyState
+from service.studies import Study, set_outcome
 
 KeySlice = tuple[int, str]
 """The index of a slice (0 is the most inferior) and the storage key of its picture."""
@@ -30,13 +26,6 @@ _OUTCOME = {
     Decision.REVIEW: StudyState.REVIEW,
     Decision.NOT_ASSESSED: StudyState.REVIEW,
 }
-
-
-class Verdict(StrEnum):
-    """What a radiologist says of a result."""
-
-    AGREE = "agree"
-    CORRECT = "correct"
 
 
 class Analysis(Base):
@@ -81,23 +70,6 @@ class Finding(Base):
     threshold: Mapped[float | None]
     decision: Mapped[Decision] = mapped_column(words(Decision))
     reason: Mapped[str] = mapped_column(Text)
-
-
-class Review(Base):
-    """One radiologist's word on one analysis; the newest counts, none is ever changed."""
-
-    __tablename__ = "reviews"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
-    analysis_id: Mapped[int] = mapped_column(ForeignKey("analyses.id"), index=True)
-    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
-    revision: Mapped[int]
-    reviewer: Mapped[str] = mapped_column(String(100))
-    verdict: Mapped[Verdict] = mapped_column(words(Verdict))
-    present: Mapped[list[Any]] = mapped_column(Json)
-    """The stroke types that are there, as the reviewer sees it."""
-    comment: Mapped[str] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
 def record_prediction(
@@ -158,53 +130,6 @@ def findings_of(session: Session, analysis: Analysis) -> list[Finding]:
     return list(
         session.scalars(select(Finding).where(Finding.analysis_id == analysis.id).order_by(Finding.id))
     )
-
-
-def reviews_of(session: Session, analysis: Analysis) -> Sequence[Review]:
-    """What radiologists said of an analysis, oldest first."""
-    return session.scalars(select(Review).where(Review.analysis_id == analysis.id).order_by(Review.id)).all()
-
-
-def review_finding(
-    session: Session,
-    study: Study,
-    viewer: Viewer,
-    verdict: Verdict,
-    *,
-    present: Collection[StrokeType] = (),
-    comment: str = "",
-) -> Review:
-    """Add a radiologist's word to the current result: it agrees, or it says what is really there.
-
-    The study leaves the head of the worklist; after a correction it is flagged for what the reviewer named.
-
-    Raises:
-        NotReady: there is no current result.
-        BadRequest: stroke types were named along with an agreement, which would contradict it.
-    """
-    analysis = analysis_of(session, study)
-    if analysis is None or study.state not in RESULTS:
-        raise NotReady(f"the study is {study.state.value}; only a result can be reviewed")
-    if verdict is Verdict.AGREE and present:
-        raise BadRequest("an agreement names no stroke types; send a correction to name them")
-    flagged = [f.stroke_type for f in findings_of(session, analysis) if f.decision is Decision.FLAG]
-    if verdict is Verdict.CORRECT:
-        flagged = sorted(set(present))
-    review = Review(
-        analysis_id=analysis.id,
-        study_id=study.id,
-        revision=study.revision,
-        reviewer=viewer.username,
-        verdict=verdict,
-        present=[each.value for each in flagged],
-        comment=clean(comment),
-    )
-    session.add(review)
-    study.reviewed_at = now()
-    set_flags(session, study, flagged)
-    detail = {"revision": study.revision, "review": review.id}
-    audit.record(session, viewer.username, f"study.{verdict.value}", study_id=study.id, detail=detail)
-    return review
 
 
 def _new_analysis(study: Study, revision: int, prediction: Prediction) -> Analysis:

@@ -5,7 +5,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from model.stroke import Decision
-from service.findings import Analysis, Finding, Review, analyses_of, analysis_of, findings_of, reviews_of
+from service.findings import Analysis, Finding, analyses_of, analysis_of, findings_of
+from service.reviews import Review, reviews_of
+from service.signatures import ReportStatus, report_status
 from service.studies import Study
 
 INTENDED_USE = (
@@ -28,6 +30,7 @@ def result(session: Session, study: Study) -> dict[str, Any]:
         "hospital": study.hcode,
         "state": study.state.value,
         "revision": study.revision,
+        "status": (report_status(session, analysis) if analysis else ReportStatus.PRELIMINARY).value,
         "findings": [_finding(each) for each in findings],
         "of": [each.stroke_type.value for each in assessed],
         "not_assessed": [each.stroke_type.value for each in findings if each not in assessed],
@@ -78,6 +81,9 @@ def _review(review: Review) -> dict[str, Any]:
         "reviewer": review.reviewer,
         "verdict": review.verdict.value,
         "present": review.present,
+        "places": review.places,
+        "hindrance": review.hindrance.value if review.hindrance else None,
+        "disagreement": review.disagreement.value if review.disagreement else None,
         "comment": review.comment,
         "at": review.at.isoformat(),
     }

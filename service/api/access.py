@@ -79,6 +79,8 @@ SignedIn = Annotated[Viewer, Depends(enter, scope="function")]
 Reader = Annotated[Viewer, needs(Permission.READ_STUDIES)]
 Reviewer = Annotated[Viewer, needs(Permission.REVIEW)]
 Reprocessor = Annotated[Viewer, needs(Permission.REPROCESS)]
+Settler = Annotated[Viewer, needs(Permission.SETTLE)]
+IdentityReader = Annotated[Viewer, needs(Permission.READ_IDENTITY)]
 ReceiptReader = Annotated[Viewer, needs(Permission.READ_RECEIPTS)]
 Administrator = Annotated[Viewer, needs(Permission.ADMINISTER)]
 

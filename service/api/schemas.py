@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
-from service.findings import Verdict
 from service.states import Lane, Priority, StudyState
 from service.studies import Study
 
@@ -104,32 +103,6 @@ class PageOut(BaseModel):
 
     studies: list[StudyOut]
     next: str | None
-
-
-class ReviewIn(BaseModel):
-    """A radiologist's word on a result."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"verdict": "correct", "present": ["any_ich", "sah"], "comment": "Sylvian fissure"}]
-        },
-    )
-
-    verdict: Verdict
-    present: list[StrokeType] = Field(default=[], max_length=len(StrokeType))
-    comment: str = Field(default="", max_length=2000)
-
-
-class ReviewOut(BaseModel):
-    """A review as it was recorded."""
-
-    reviewer: str
-    verdict: Verdict
-    present: list[StrokeType]
-    comment: str
-    revision: int
-    at: datetime
 
 
 class ReprocessOut(BaseModel):

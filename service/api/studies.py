@@ -1,4 +1,4 @@
-"""GET studies and results; POST a review, and the request to analyse again."""
+"""GET studies and results; POST the request to analyse again."""
 
 import base64
 import binascii
@@ -8,20 +8,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime
 
 from model.stroke import StrokeType
-from service.api.access import Look, Reader, Reprocessor, Reviewer, Work, note_read
+from service.api.access import Look, Reader, Reprocessor, Work, note_read
 from service.api.problems import responses
 from service.api.schemas import (
     UID_EXAMPLE,
     PageOut,
     ReprocessOut,
-    ReviewIn,
-    ReviewOut,
     StudyOut,
     study_out,
 )
 from service.db import after_commit
 from service.errors import BadRequest, NotFound, NotReady, Unavailable
-from service.findings import analysis_of, review_finding
+from service.findings import analysis_of
 from service.flags import flags_of
 from service.results import result
 from service.states import StudyState
@@ -89,21 +87,6 @@ def read_result(uid: Uid, request: Request, viewer: Reader, session: Look) -> di
         each["url"] = f"{router.prefix}/{uid}/key-slices/{each['n']}.webp"
     note_read(request, session, viewer, "result.read", study_id=study.id)
     return answer
-
-
-@router.post("/{uid}/review", status_code=201, responses=responses(409))
-def add_review(uid: Uid, body: ReviewIn, viewer: Reviewer, session: Work) -> ReviewOut:
-    """Agree with the current result, or correct it by naming what is really there."""
-    study = find_study(session, uid, viewer)
-    review = review_finding(session, study, viewer, body.verdict, present=body.present, comment=body.comment)
-    return ReviewOut(
-        reviewer=review.reviewer,
-        verdict=review.verdict,
-        present=[StrokeType(each) for each in review.present],
-        comment=review.comment,
-        revision=review.revision,
-        at=review.at,
-    )
 
 
 @router.post("/{uid}/reprocess", status_code=202, responses=responses(409))

@@ -3,21 +3,9 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from service import (  # noqa: F401
-    accounts,
-    audit,
-    callers,
-    findings,
-    flags,
-    hospitals,
-    metrics,
-    peers,
-    result_objects,
-    series,
-    studies,
-)
 from service.db import Base, make_engine
 from service.settings import read_settings
+from service.tables import TABLE_MODULES  # noqa: F401
 
 
 def migrate(connection: Connection) -> None:

@@ -11,7 +11,8 @@ from model.stroke import StrokeType
 from service.accounts import OPERATOR
 from service.audit import FIRST, AuditEntry, entries_of, record, verify_chain
 from service.db import session_scope
-from service.findings import Verdict, review_finding
+from service.reviews import review_finding
+from service.verdicts import Verdict
 from tests.service.factories import HN, NAME, analysed
 
 

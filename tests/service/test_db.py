@@ -10,10 +10,19 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
-from service import callers, findings, flags, hospitals, peers, result_objects, series  # noqa: F401
+import service
 from service.accounts import Account, Role
 from service.db import Base, after_commit, at_head, downgrade, make_engine, session_scope, upgrade
+from service.tables import TABLE_MODULES
 from tests.service.factories import registered
+
+
+def test_every_module_with_tables_is_listed() -> None:
+    folder = Path(service.__file__ or "").parent
+    with_tables = {
+        path.stem for path in folder.glob("*.py") if "__tablename__" in path.read_text(encoding="utf-8")
+    }
+    assert {module.__name__.partition(".")[2] for module in TABLE_MODULES} == with_tables
 
 
 def test_models_and_migrations_agree(engine: Engine) -> None:

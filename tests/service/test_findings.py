@@ -1,4 +1,4 @@
-"""Findings: recorded once, reviewed but not changed, superseded visibly; and the result as one value."""
+"""Findings: recorded once, superseded visibly; and the result as one value."""
 
 import json
 
@@ -9,23 +9,18 @@ from sqlalchemy.orm import Session
 from model.stroke import Decision, Refusal, StrokeType
 from service import metrics
 from service.accounts import Role, Viewer
-from service.errors import BadRequest, NotReady
 from service.findings import (
     Analysis,
     Finding,
-    Review,
-    Verdict,
     analyses_of,
     analysis_of,
-    findings_of,
     record_prediction,
-    review_finding,
-    reviews_of,
 )
-from service.flags import flags_of
 from service.results import INTENDED_USE, result
+from service.reviews import review_finding
 from service.states import StudyState
-from service.studies import Study, begin_analysis, mark_failed, mark_refused, reopen
+from service.studies import Study, begin_analysis, mark_failed, mark_refused
+from service.verdicts import Verdict
 from tests.service.factories import HN, NAME, UDON, analysed, instance, prediction, registered
 
 RADIOLOGIST = Viewer("malee", Role.RADIOLOGIST, UDON)
@@ -87,52 +82,6 @@ class TestRecordPrediction:
         waited = (study.result_at - study.last_received_at).total_seconds()
         assert kept["sum"] == pytest.approx(max(waited, 0))
         assert sum(value for label, value in kept.items() if label != "sum") == 1
-
-
-class TestReviewFinding:
-    def test_an_agreement_takes_the_study_from_the_head_of_the_worklist(self, session: Session) -> None:
-        study = analysed(session, "1.2.3", StrokeType.SDH)
-        place = study.place
-        review = review_finding(session, study, RADIOLOGIST, Verdict.AGREE)
-        assert (review.reviewer, review.present, review.revision) == ("malee", ["sdh"], 1)
-        assert study.place > place
-        assert study.state is StudyState.FLAGGED
-        assert flags_of(session, [study.id]) == {study.id: [StrokeType.SDH]}
-
-    def test_a_correction_flags_what_the_reviewer_named(self, session: Session) -> None:
-        study = analysed(session)
-        review_finding(session, study, RADIOLOGIST, Verdict.CORRECT, present=[StrokeType.SAH])
-        assert flags_of(session, [study.id]) == {study.id: [StrokeType.SAH]}
-        assert study.state is StudyState.CLEAR
-
-    def test_reviews_are_added_and_findings_never_changed(self, session: Session) -> None:
-        study = analysed(session, "1.2.3", StrokeType.SDH)
-        analysis = analysis_of(session, study)
-        assert analysis is not None
-        before = [(f.id, f.decision, f.probability) for f in findings_of(session, analysis)]
-        for verdict in (Verdict.AGREE, Verdict.CORRECT):
-            review_finding(session, study, RADIOLOGIST, verdict)
-        assert [each.verdict for each in reviews_of(session, analysis)] == [Verdict.AGREE, Verdict.CORRECT]
-        assert [(f.id, f.decision, f.probability) for f in findings_of(session, analysis)] == before
-
-    def test_an_agreement_that_names_types_is_refused(self, session: Session) -> None:
-        study = analysed(session)
-        with pytest.raises(BadRequest, match="names no stroke types"):
-            review_finding(session, study, RADIOLOGIST, Verdict.AGREE, present=[StrokeType.SAH])
-
-    def test_what_has_no_result_cannot_be_reviewed(self, session: Session) -> None:
-        study = analysing(session)
-        with pytest.raises(NotReady, match="analysing"):
-            review_finding(session, study, RADIOLOGIST, Verdict.AGREE)
-        assert session.scalar(select(func.count()).select_from(Review)) == 0
-
-    def test_a_new_result_is_not_yet_reviewed(self, session: Session) -> None:
-        study = analysed(session, "1.2.3", StrokeType.SDH)
-        review_finding(session, study, RADIOLOGIST, Verdict.AGREE)
-        reopen(session, study)
-        begin_analysis(session, study)
-        record_prediction(session, study, prediction(StrokeType.SDH))
-        assert study.reviewed_at is None
 
 
 class TestResult:

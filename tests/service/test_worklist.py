@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 from model.stroke import StrokeType
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import make_engine, session_scope
-from service.findings import Verdict, analysis_of, findings_of, review_finding, reviews_of
+from service.findings import analysis_of, findings_of
 from service.flags import flags_of
+from service.reviews import review_finding, reviews_of
 from service.series import series_of
 from service.states import StudyState
 from service.studies import find_study, supersede
+from service.verdicts import Verdict
 from service.worklist import WorklistPage, count_by_state, worklist
 from tests.service.crowd import crowd
 from tests.service.factories import LOEI, RECEIVED, UDON, analysed, registered

@@ -15,6 +15,9 @@ from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/studies/{uid}/review": {"verdict": "agree"},
+    "/api/v1/studies/{uid}/report": {"text": "no hemorrhage"},
+    "/api/v1/disagreements/{number}/settlement": {"conclusion": "to_label"},
+    "/api/v1/hospitals/{hcode}/mode": {"mode": "silent"},
     "/api/v1/accounts": {"username": "new", "role": "admin"},
     "/api/v1/accounts/{username}/tokens": {},
     "/api/v1/callers": {"ae_title": "CT1", "hospital": "10671", "addresses": ["10.8.0.0/16"]},
@@ -24,15 +27,26 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
+PARAMETERS: dict[str, object] = {
+    "uid": "1.2.3",
+    "n": 1,
+    "username": "someone",
+    "token_id": 1,
+    "name": "udon-pacs",
+    "hospital": UDON,
+    "title": "CT1",
+    "number": 1,
+    "hcode": UDON,
+}
+
+
 def all_routes(app: FastAPI) -> list[tuple[str, str]]:
     paths = app.openapi()["paths"]
     return [(verb.upper(), path) for path, verbs in paths.items() for verb in verbs]
 
 
 def fill(path: str) -> str:
-    return path.format(
-        uid="1.2.3", n=1, username="someone", token_id=1, name="udon-pacs", hospital=UDON, title="CT1"
-    )
+    return path.format(**PARAMETERS)
 
 
 def test_every_route_but_the_open_ones_asks_for_a_token(app: FastAPI, anonymous: Any) -> None:
@@ -74,7 +88,7 @@ def test_another_hospitals_study_is_not_found_by_any_route(
             assert (theirs.status_code, nothing.status_code) == (404, 404), path
             assert theirs.json()["detail"].replace("1.2.3", "9.9.9") == nothing.json()["detail"]
             asked.append(path)
-    assert len(set(asked)) == 5
+    assert len(set(asked)) == 9
 
 
 def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -> None:
@@ -84,7 +98,7 @@ def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -
         for method, path in all_routes(app)
         if path not in OPEN
     }
-    assert refused.pop("/api/v1/me") == 200
+    assert refused.pop("/api/v1/me") == refused.pop("/api/v1/hospitals") == 200
     assert refused.pop("/api/v1/receipts") == refused.pop("/api/v1/receipts.csv") == 200
     assert set(refused.values()) == {403}
 
