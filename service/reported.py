@@ -24,9 +24,11 @@ from pacs_gateway.results import (
     Subject,
     Suspicion,
 )
-from service.findings import Analysis, Review, analysis_of, findings_of
+from service.findings import Analysis, analysis_of, findings_of
 from service.hospitals import Hospital
+from service.reviews import Review
 from service.series import series_of
+from service.signatures import signature_of
 from service.states import StudyState
 from service.storage import Storage
 from service.studies import Study
@@ -192,11 +194,12 @@ def _signature(session: Session, study: Study, review: Review | None) -> Signatu
     if review is None:
         return None
     hospital = session.get(Hospital, study.hcode) if study.hcode else None
+    signed = signature_of(session, review)
     return Signature(
-        reviewer=review.reviewer,
+        reviewer=signed.signer if signed else review.reviewer,
         organisation=hospital.name_en if hospital else "Health Region 8",
         verdict=review.verdict.value,
         present=review.present,
         comment=review.comment,
-        at=review.at,
+        at=signed.at if signed else review.at,
     )

@@ -8,9 +8,9 @@ from pacs_gateway.objects import ResultFile, build_final_report, build_objects
 from pacs_gateway.results import Reference
 from service import result_objects, studies
 from service.db import session_scope
-from service.findings import Review
 from service.orders import Argument
 from service.reported import study_result
+from service.reviews import Review
 from service.states import OUTCOMES, StudyState
 from service.storage import Storage
 

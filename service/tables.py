@@ -1,4 +1,4 @@
-"""Every module that has tables, imported so that `Base.metadata` is whole; migrations and their test use it."""
+"""Every module that has tables, imported so that `Base.metadata` is whole for the migrations."""
 
 from service import (
     accounts,
