@@ -22,11 +22,12 @@ from pacs_gateway.inbox import Inbox
 from service import studies
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import session_scope
-from service.findings import Verdict, review_finding
 from service.pathway import Pathway, admit
 from service.result_objects import ResultObject, objects_of
+from service.reviews import review_finding
 from service.settings import Settings
 from service.storage import FolderStorage, Storage
+from service.verdicts import Verdict
 from tests.hub import real_ct
 
 UDON = Sender("UDON_CT1", "IMAGINGHUB", "127.0.0.1", "10671")
