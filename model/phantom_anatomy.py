@@ -228,8 +228,6 @@ def honeycomb(
 ) -> None:
     """Draw air cells parted by walls of bone or mucosa."""
     box, depth = head.grid.ellipsoid(centre, radii, turn=turn)
-    if depth.size == 0:
-        return
     cells = head.grid.noise(rng, 4.5, box)
     inside = ramp(depth, 1.5)
     head.put(box, inside, wall)

@@ -75,6 +75,44 @@ class Pose:
         return np.asarray(pitch @ roll @ yaw / self.size)
 
 
+NODES = 48
+"""Nodes of a noise lattice along each axis, after which it repeats."""
+
+Axes = tuple[Array, Array, Array]
+"""Gantry mm of slices (slices,), rows (slices or 1, rows) and columns (columns,)."""
+
+
+def lattice_weights(millimetres: Array, length_mm: float, phase: float) -> tuple[Array, NDArray[np.intp]]:
+    """Return cubic B-spline weights (..., nodes) of points along one axis, and which nodes they weigh."""
+    place = np.asarray(millimetres, np.float64) / length_mm + phase
+    nodes = np.arange(int(np.floor(place.min())) - 1, int(np.floor(place.max())) + 3)
+    distance = np.abs(place[..., None] - nodes)
+    near = 2 / 3 - distance**2 * (1 - distance / 2)
+    far = np.clip(2 - distance, 0, None) ** 3 / 6
+    return np.where(distance < 1, near, far).astype(np.float32), nodes % NODES
+
+
+def lattice_noise(rng: np.random.Generator, axes: Axes, lengths_mm: Point) -> Array:
+    """Draw smooth unit noise that is fixed in space: another grid shows the same noise at the same place.
+
+    Args:
+        rng: Gives up the same numbers whatever the grid is, even an empty one.
+        axes: Where the voxels lie.
+        lengths_mm: How large features are along slices, rows and columns.
+    """
+    nodes = rng.standard_normal((NODES, NODES, NODES), dtype=np.float32)
+    phases = rng.uniform(0, NODES, 3)
+    slices, rows, columns = axes
+    if 0 in (slices.size, rows.size, columns.size):
+        return np.zeros((slices.size, rows.shape[1], columns.size), np.float32)
+    up, first = lattice_weights(slices, lengths_mm[0], phases[0])
+    back, second = lattice_weights(rows, lengths_mm[1], phases[1])
+    left, third = lattice_weights(columns, lengths_mm[2], phases[2])
+    part = nodes[np.ix_(first, second, third)]
+    part = (up @ part.reshape(len(first), -1)).reshape(len(up), len(second), len(third))
+    return np.asarray(np.matmul(back, part @ left.T) / np.float32(SPLINE_POWER**1.5), np.float32)
+
+
 @dataclass(slots=True)
 class Grid:
     """Head coordinates of every voxel, and the way back from head millimetres to voxels."""
@@ -82,6 +120,7 @@ class Grid:
     x: Array
     y: Array
     z: Array
+    axes: Axes
     spacing: Point
     """Slice, row, column in mm of the gantry."""
     head_to_voxel: NDArray[np.float64]
@@ -125,11 +164,16 @@ class Grid:
         return box, (1 - radius) * np.float32(min(radii))
 
     def noise(self, rng: np.random.Generator, length_mm: float, box: Box | None = None) -> Array:
-        """Draw smooth unit noise over the grid or one box of it."""
-        shape = self.shape if box is None else tuple(s.stop - s.start for s in box)
-        if 0 in shape:
-            return np.zeros(shape, np.float32)
-        return band_noise(rng, shape, self.spacing, length_mm)
+        """Draw smooth unit noise, fixed to the head, over the grid or one box of it."""
+        return self.stretched_noise(rng, (length_mm,) * 3, box)
+
+    def stretched_noise(self, rng: np.random.Generator, lengths_mm: Point, box: Box | None = None) -> Array:
+        """Draw smooth unit noise with features of another size along slices, rows and columns."""
+        slices, rows, columns = self.axes
+        if box is not None:
+            rows = rows[box[0] if len(rows) > 1 else slice(None), box[1]]
+            slices, columns = slices[box[0]], columns[box[2]]
+        return lattice_noise(rng, (slices, rows, columns), lengths_mm)
 
 
 def make_grid(
@@ -164,7 +208,20 @@ def make_grid(
     ]
     inverse = np.linalg.inv(forward)
     back = np.concatenate([inverse, -(inverse @ start)[:, None]], axis=1)
-    return Grid(axes[0], axes[1], axes[2], spacing, back)
+    gantry = gantry_axes(shape, spacing, bottom, shear)
+    return Grid(axes[0], axes[1], axes[2], gantry, spacing, back)
+
+
+def gantry_axes(shape: tuple[int, int, int], spacing: Point, bottom: float, shear: float) -> Axes:
+    """Return where slices, rows and columns lie in the gantry."""
+    k, j, i = (np.arange(n, dtype=np.float32) for n in shape)
+    slid = -np.float32(shear * spacing[0]) * (k - (shape[0] - 1) / 2) if shear else k[:1] * 0
+    rows = np.float32(spacing[1]) * (j - (shape[1] - 1) / 2) + slid[:, None]
+    return (
+        (bottom + np.float32(spacing[0]) * k).astype(np.float32),
+        rows.astype(np.float32),
+        (np.float32(spacing[2]) * (i - (shape[2] - 1) / 2)).astype(np.float32),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,4 +176,4 @@ def press(grid: Grid, lesions: Sequence[PlacedLesion]) -> tuple[Grid, Array | fl
         near = ((grid.x - cx) / (lesion.radii[0] + 26)) ** 2 + far
         np.maximum(effaced, min(0.95, 0.3 + 0.12 * lesion.shift_mm) * np.exp(-near), out=effaced)
     slack = max(lesion.shift_mm for lesion in pushing) * len(pushing)
-    return Grid(x, y, z, grid.spacing, grid.head_to_voxel, slack), effaced
+    return Grid(x, y, z, grid.axes, grid.spacing, grid.head_to_voxel, slack), effaced

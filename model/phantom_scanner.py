@@ -13,9 +13,8 @@ def add_holder(head: Head, seed: int) -> None:
     if rng.random() < 0.25:
         return
     pixel = head.grid.spacing[2]
-    rows, columns = head.grid.shape[1:]
-    x = (np.arange(columns, dtype=np.float32) - (columns - 1) / 2) * pixel - rng.uniform(-6, 6)
-    y = (np.arange(rows, dtype=np.float32) - (rows - 1) / 2)[:, None] * pixel
+    x = head.grid.axes[2] - rng.uniform(-6, 6)
+    y = head.grid.axes[1][:, :, None]
     half, back = rng.uniform(88, 118), rng.uniform(96, 122)
     radius = (np.abs(x / half) ** 3 + np.abs((y + back * 0.05) / back) ** 3) ** (1 / 3)
     wall = np.abs((1 - radius) * half)
@@ -32,7 +31,7 @@ def harden_beam(head: Head, seed: int) -> None:
     glow = rng.uniform(3, 9) * np.exp(-np.clip(head.depth, 0, None) / 3.5) - rng.uniform(0, 2)
     grid = head.grid
     band = np.exp(-(((grid.y - 24) / 7) ** 2) - ((grid.z + 40) / 9) ** 2) * (np.abs(grid.x) < 40)
-    stripes = band_noise(rng, grid.shape, (grid.spacing[0], 1.0, 30.0), 3.0)
+    stripes = grid.stretched_noise(rng, (6.0, 3.0, 40.0))
     low = np.exp(-(((grid.z + 42) / 16) ** 2)) * inside
     head.hu += inside * glow - rng.uniform(2, 14) * band * inside + rng.uniform(1, 4) * low * stripes
 

@@ -182,7 +182,7 @@ class TestFaults:
         phantom = simulate(3, faults=(fault,))
         hole = phantom.extras["skull_defect"]
         assert hole.sum() > 30
-        assert simulate(3).hu[hole].mean() > phantom.hu[hole].mean() + 150
+        assert np.median(simulate(3).hu[hole]) > np.median(phantom.hu[hole]) + 150  # not rivets
 
     def test_motion_doubles_the_outline(self, simulate: Simulate) -> None:
         moved, still = simulate(3, faults=(Fault.MOTION,)).hu, simulate(3).hu

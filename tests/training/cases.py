@@ -27,7 +27,7 @@ def write_sich(folder: Path, patients: int = 1) -> None:
     rows = []
     for patient in range(patients):
         phantom = simulate_head(
-            70 + patient, lesions=["iph"], side=192, slices=14, spacing_mm=10.0, fov_mm=240.0
+            74 + patient, lesions=["iph"], side=192, slices=14, spacing_mm=10.0, fov_mm=240.0
         )
         blood = phantom.masks["iph"]  # type: ignore[index]
         for index, image in enumerate(phantom.hu):
