@@ -32,6 +32,8 @@ class Ending(StrEnum):
     """The connection broke or fell silent."""
     KILLED = "killed"
     """Its listener died; found out afterwards."""
+    REFUSED = "refused"
+    """It was never opened: an unknown caller, or no TLS handshake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Receipt:
     conflict: int
     refused: int
     refusals: tuple[RefusedInstance, ...]
+    detail: str = ""
+    """Why the association was refused or aborted."""
 
 
 def digest_of(sha256s: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """One association as its provider lives it: negotiated, its messages answered, released."""
 
-import contextlib
 import logging
 import socket
 import sqlite3
@@ -13,6 +12,7 @@ from pacs_gateway.callers import Callers, Sender
 from pacs_gateway.dimse import Command
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.store import Answer, Store
+from pacs_gateway.tls import TlsFiles, TlsNotReady, reason_of, shown_by
 from pacs_gateway.upper_layer import (
     A_ABORT,
     A_ASSOCIATE_RQ,
@@ -33,6 +33,8 @@ from pacs_gateway.upper_layer import (
 
 log = logging.getLogger(__name__)
 
+HANDSHAKE_SECONDS = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -43,17 +45,30 @@ class Policy:
     idle_seconds: float
 
 
+class NoHandshake(ValueError):
+    """No TLS with this peer; the text says why."""
+
+
 class Stopping(ValueError):
     """The listener stops; the association is aborted between two messages."""
 
 
 class Association:
-    """Runs in a thread of its own, over a connected socket."""
+    """Runs in a thread of its own, over a connected socket; over TLS where certificates are given."""
 
     def __init__(
-        self, connection: socket.socket, address: str, *, inbox: Inbox, callers: Callers, policy: Policy
+        self,
+        connection: socket.socket,
+        address: str,
+        *,
+        inbox: Inbox,
+        callers: Callers,
+        policy: Policy,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._socket = connection
+        self._tls = tls
+        self._certificate = ""
         self._stream = PduStream(connection, idle_seconds=policy.idle_seconds)
         self._address = address
         self._inbox = inbox
@@ -72,27 +87,31 @@ class Association:
 
     def run(self, *, room: bool) -> None:
         """Live the association to its end; `room` says whether the listener may take one more."""
-        ending = Ending.LOST
+        ending, detail = Ending.LOST, ""
         try:
+            self._secure()
             if self._negotiate(room):
                 ending = self._serve()
         except ConnectionLost as error:
             # health checks of load balancers connect and say nothing
             level = logging.INFO if self._sender else logging.DEBUG
             log.log(level, "association lost: %s", error, extra=self._about())
+            detail = str(error)
+        except NoHandshake as error:
+            self._refuse("", "", f"no TLS: {error}")
         except ProtocolError as error:
             log.warning("association aborted: %s", error, extra=self._about())
             self._stream.abort(SERVICE_PROVIDER, error.reason)
-            ending = Ending.ABORTED
+            ending, detail = Ending.ABORTED, str(error)
         except Stopping:
             self._stream.abort(SERVICE_USER, NOT_SPECIFIED)
-            ending = Ending.ABORTED
-        except Exception:
+            ending, detail = Ending.ABORTED, "the listener stopped"
+        except Exception as error:
             log.exception("association failed", extra=self._about())
             self._stream.abort(SERVICE_PROVIDER, NOT_SPECIFIED)
-            ending = Ending.ABORTED
+            ending, detail = Ending.ABORTED, f"internal error: {type(error).__name__}"
         finally:
-            self._end(ending)
+            self._end(ending, detail)
 
     def stop(self) -> None:
         """End it: at once where nothing is under way, else after the present message."""
@@ -103,8 +122,7 @@ class Association:
 
     def cut(self) -> None:
         """Wake the thread from its read; it can still send."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RD)
+        self._stream.cut()
 
     def _about(self) -> dict[str, object]:
         return {
@@ -113,18 +131,43 @@ class Association:
             "address": self._address,
         }
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: Ending, detail: str) -> None:
         if self._store is not None:
             self._store.abandon()
         try:
             if self._number:
-                self._inbox.close_association(self._number, ending)
+                self._inbox.close_association(self._number, ending, detail)
         except sqlite3.Error:
             log.exception("the end of an association was not recorded", extra=self._about())
         finally:
-            self._socket.close()
+            self._stream.close()
 
     # Opening
+
+    def _secure(self) -> None:
+        if self._tls is None:
+            return
+        try:
+            context = self._tls.server_context()
+            self._socket.settimeout(HANDSHAKE_SECONDS)
+            secured = context.wrap_socket(self._socket, server_side=True)
+        except (OSError, TlsNotReady) as error:
+            raise NoHandshake(reason_of(error) if isinstance(error, OSError) else str(error)) from error
+        self._stream.secure(secured, idle_seconds=self._policy.idle_seconds)
+        self._certificate = shown_by(secured)
+        if self._tls.is_revoked(self._certificate):
+            raise NoHandshake(f"its certificate {self._certificate} is revoked")
+
+    def _refuse(self, calling_ae: str, called_ae: str, detail: str) -> None:
+        """Log it and write its receipt: whoever called will ask why."""
+        sender = self._sender or Sender(calling_ae, called_ae, self._address, None, self._certificate)
+        log.warning(
+            "association refused: %s", detail, extra={"calling_ae": calling_ae, "address": self._address}
+        )
+        try:
+            self._inbox.refuse_association(sender, detail)
+        except sqlite3.Error:
+            log.exception("a refusal was not recorded", extra=self._about())
 
     def _negotiate(self, room: bool) -> bool:
         pdu_type, content = self._stream.read(limit=LONGEST_ASSOCIATE)
@@ -132,14 +175,11 @@ class Association:
             raise ProtocolError("no A-ASSOCIATE-RQ", UNEXPECTED_PDU)
         request = negotiation.decode_request(bytes(content))
         calling_ae, called_ae = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
-        self._sender = self._callers.recognise(calling_ae, called_ae, self._address)
-        refusal = self._refusal(called_ae, room)
+        self._sender = self._callers.recognise(calling_ae, called_ae, self._address, self._certificate)
+        refusal = self._refusal(calling_ae, called_ae, room)
         if refusal is not None:
-            log.warning(
-                "association rejected",
-                extra={"calling_ae": calling_ae, "address": self._address, "reason": refusal},
-            )
-            self._stream.write(negotiation.reject(*refusal))
+            self._refuse(calling_ae, called_ae, refusal[1])
+            self._stream.write(negotiation.reject(*refusal[0]))
             return False
         assert self._sender is not None
         self._peer_limit = request.maximum_length_received or 0
@@ -148,12 +188,18 @@ class Association:
         self._stream.write(answer)
         return True
 
-    def _refusal(self, called_ae: str, room: bool) -> tuple[int, int, int] | None:
+    def _refusal(
+        self, calling_ae: str, called_ae: str, room: bool
+    ) -> tuple[tuple[int, int, int], str] | None:
+        """What to reject with, and why in words."""
         if self._sender is None:
-            return negotiation.CALLING_AE_NOT_RECOGNISED
+            known_by = f"certificate {self._certificate}" if self._certificate else f"address {self._address}"
+            why = f"no caller {calling_ae!r} with the {known_by} is listed"
+            return negotiation.CALLING_AE_NOT_RECOGNISED, why
         if self._policy.require_called_ae and called_ae != self._policy.ae_title:
-            return negotiation.CALLED_AE_NOT_RECOGNISED
-        return None if room else negotiation.LOCAL_LIMIT_EXCEEDED
+            why = f"it calls {called_ae!r}, this is {self._policy.ae_title!r}"
+            return negotiation.CALLED_AE_NOT_RECOGNISED, why
+        return None if room else (negotiation.LOCAL_LIMIT_EXCEEDED, "too many associations at once")
 
     # Messages
 

@@ -1,4 +1,4 @@
-"""Who may call: an allow-list by AE title and address, closed until somebody is on it."""
+"""Who may call: an allow-list by AE title and address or certificate, closed until somebody is on it."""
 
 import ipaddress
 import json
@@ -21,6 +21,8 @@ class Sender:
     address: str
     hcode: str | None
     """The hospital's MOPH code; None for a caller nobody has named yet."""
+    certificate: str = ""
+    """SHA-256 fingerprint of the certificate shown; empty for an association without TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,20 @@ class Caller:
 
     ae: str
     addresses: tuple[str, ...] = ()
-    """Single addresses or CIDR ranges; none means from anywhere."""
+    """Single addresses or CIDR ranges for calls without TLS; none means from anywhere, unless there are
+    certificates: then only over TLS."""
     hcode: str | None = None
+    certificates: tuple[str, ...] = ()
+    """Fingerprints that it may show over TLS."""
 
-    def covers(self, calling_ae: str, address: str) -> bool:
-        return self.ae == calling_ae and (
-            not self.addresses or any(_inside(address, a) for a in self.addresses)
-        )
+    def covers(self, calling_ae: str, address: str, certificate: str) -> bool:
+        if self.ae != calling_ae:
+            return False
+        if certificate:
+            return certificate in self.certificates
+        if not self.addresses:
+            return not self.certificates
+        return any(_inside(address, each) for each in self.addresses)
 
 
 class BadCallers(ValueError):
@@ -45,7 +54,8 @@ class BadCallers(ValueError):
 class Callers:
     """The allow-list in a JSON file, read again whenever it changes.
 
-    `{"callers": [{"ae": "UDON_CT1", "addresses": ["10.8.0.0/16"], "hcode": "10671"}], "learn": false}`
+    `{"callers": [{"ae": "UDON_CT1", "addresses": ["10.8.0.0/16"], "certificates": [], "hcode": "10671"}],
+    "learn": false}`
 
     With learn, an unknown caller is let in and written to `learned.json` beside the file, to be named.
     """
@@ -57,23 +67,28 @@ class Callers:
         self._stamp: tuple[int, int] | None = None
         self._callers: tuple[Caller, ...] = ()
         self._learn = learn
-        self._learned: set[tuple[str, str]] = set()
+        self._learned: set[tuple[str, str, str]] = set()
         self._read()
 
-    def recognise(self, calling_ae: str, called_ae: str, address: str) -> Sender | None:
-        """The sender behind an association request, or None for one that may not call."""
+    def recognise(
+        self, calling_ae: str, called_ae: str, address: str, certificate: str = ""
+    ) -> Sender | None:
+        """The sender behind an association request, or None for one that may not call.
+
+        Over TLS the certificate decides; without, the address does.
+        """
         with self._lock:
             try:
                 self._read()
             except BadCallers:
                 log.exception("callers file is broken, the list read before stays in force")
             for caller in self._callers:
-                if caller.covers(calling_ae, address):
-                    return Sender(calling_ae, called_ae, address, caller.hcode)
+                if caller.covers(calling_ae, address, certificate):
+                    return Sender(calling_ae, called_ae, address, caller.hcode, certificate)
             if not self._learn:
                 return None
-            self._record(calling_ae, address)
-            return Sender(calling_ae, called_ae, address, None)
+            self._record(calling_ae, address, certificate)
+            return Sender(calling_ae, called_ae, address, None, certificate)
 
     def _read(self) -> None:
         try:
@@ -89,19 +104,21 @@ class Callers:
         self._callers = tuple(_caller(line, self.path) for line in content.get("callers", []))
         self._learn = self.always_learn or bool(content.get("learn", False))
 
-    def _record(self, calling_ae: str, address: str) -> None:
-        if (calling_ae, address) in self._learned:
+    def _record(self, calling_ae: str, address: str, certificate: str) -> None:
+        if (calling_ae, address, certificate) in self._learned:
             return
         learned = self.path.with_name("learned.json")
         known = _load(learned).get("callers", []) if learned.exists() else []
-        line = {"ae": calling_ae, "addresses": [address]}
+        line: dict[str, Any] = {"ae": calling_ae, "addresses": [] if certificate else [address]}
+        if certificate:
+            line["certificates"] = [certificate]
         if line not in known:
             known.append(line)
             fresh = learned.with_name(f"{learned.name}.{os.getpid()}")
             fresh.write_text(json.dumps({"callers": known}, indent=1), "utf-8")
             fresh.replace(learned)
             log.warning("unknown caller learned", extra={"calling_ae": calling_ae, "address": address})
-        self._learned.add((calling_ae, address))
+        self._learned.add((calling_ae, address, certificate))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -123,8 +140,13 @@ def _caller(line: Any, path: Path) -> Caller:
             ipaddress.ip_network(address, strict=False)
     except (TypeError, ValueError) as error:
         raise BadCallers(f"{path}: addresses of {line['ae']}: {error}") from error
+    certificates = line.get("certificates", [])
+    if not isinstance(certificates, list) or not all(isinstance(each, str) for each in certificates):
+        raise BadCallers(f"{path}: certificates of {line['ae']}: a list of fingerprints is expected")
     hcode = line.get("hcode")
-    return Caller(line["ae"].strip(), tuple(addresses), None if hcode is None else str(hcode))
+    return Caller(
+        line["ae"].strip(), tuple(addresses), None if hcode is None else str(hcode), tuple(certificates)
+    )
 
 
 def _inside(address: str, network: str) -> bool:

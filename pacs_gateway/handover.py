@@ -156,11 +156,12 @@ def receipts(
 
 
 def _receipt(db: Connection, row: Any, quarantine: Path) -> Receipt:
-    number, calling_ae, called_ae, address, hcode, opened_at, closed_at, ending, study, *counts = row
+    number, *sender, opened_at, closed_at, ending, detail, study, stored, duplicate, conflict, refused = row
+    counts = (stored, duplicate, conflict, refused)
     refusals = records.refusal_rows(db, number, study) if counts[3] else []
     return Receipt(
         association_id=number,
-        sender=Sender(calling_ae, called_ae, address, hcode),
+        sender=Sender(*sender),
         opened_at=moment(opened_at),
         closed_at=None if closed_at is None else moment(closed_at),
         ending=None if ending is None else Ending(ending),
@@ -171,6 +172,7 @@ def _receipt(db: Connection, row: Any, quarantine: Path) -> Receipt:
         conflict=counts[2],
         refused=counts[3],
         refusals=tuple(_refusal(refusal, quarantine) for refusal in refusals),
+        detail=detail,
     )
 
 

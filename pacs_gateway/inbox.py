@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 GAPS_PER_WRITE = 64
+REFUSALS_APART_SECONDS = 60.0
+REFUSALS_REMEMBERED = 1000
 
 
 class Inbox:
@@ -55,6 +57,7 @@ class Inbox:
         self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
         self._index = Index(root / "index.sqlite3")
         self._gaps: Counter[tuple[str, int]] = Counter()
+        self._refused_at: dict[tuple[str, str, str], float] = {}
         with self._spool.recovering():
             recovery.bury_the_dead(self._spool, self._index, self._clock())
             recovery.index_strays(self._spool, self._index)
@@ -66,12 +69,33 @@ class Inbox:
         now = self._clock()
         return self._index.write(lambda db: records.open_association(db, self._spool.owner, sender, now))
 
-    def close_association(self, association_id: int, ending: Ending) -> None:
-        """Note how it ended; closing twice changes nothing."""
+    def refuse_association(self, sender: Sender, detail: str) -> None:
+        """Write the receipt of an association that was never opened; once a minute for the same.
+
+
+        Args:
+            sender: what is known of the caller.
+            detail: why, in words for its administrator.
+        """
+        now, what = self._clock(), (sender.calling_ae, sender.address, detail)
+        if now - self._refused_at.get(what, 0.0) < REFUSALS_APART_SECONDS:
+            return
+        if len(self._refused_at) >= REFUSALS_REMEMBERED:
+            self._refused_at.clear()
+        self._refused_at[what] = now
+
+        def record(db: sqlite3.Connection) -> None:
+            number = records.open_association(db, self._spool.owner, sender, now)
+            records.close_association(db, number, Ending.REFUSED, now, detail)
+
+        self._index.write(record)
+
+    def close_association(self, association_id: int, ending: Ending, detail: str = "") -> None:
+        """Note how it ended, and why where it was aborted; closing twice changes nothing."""
         now = self._clock()
 
         def close(db: sqlite3.Connection) -> None:
-            records.close_association(db, association_id, ending, now)
+            records.close_association(db, association_id, ending, now, detail)
             self._write_gaps(db)
 
         self._index.write(close)

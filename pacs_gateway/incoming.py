@@ -108,7 +108,10 @@ class Incoming:
 
 def pack_origin(sender: Sender) -> bytes:
     """What the meta group's own attributes cannot hold of a sender, so that the index can be rebuilt."""
-    return json.dumps({"address": sender.address, "hcode": sender.hcode}).encode()
+    origin = {"address": sender.address, "hcode": sender.hcode}
+    if sender.certificate:
+        origin["certificate"] = sender.certificate
+    return json.dumps(origin).encode()
 
 
 def origin_of(meta: FileMeta) -> Sender:
@@ -116,6 +119,8 @@ def origin_of(meta: FileMeta) -> Sender:
     try:
         origin = json.loads(meta.private_information or b"{}")
         address, hcode = str(origin.get("address", "")), origin.get("hcode")
+        certificate = str(origin.get("certificate", ""))
     except (ValueError, AttributeError):
-        address, hcode = "", None
-    return Sender(meta.sending_ae, meta.receiving_ae, address, None if hcode is None else str(hcode))
+        address, hcode, certificate = "", None, ""
+    hcode = None if hcode is None else str(hcode)
+    return Sender(meta.sending_ae, meta.receiving_ae, address, hcode, certificate)

@@ -48,6 +48,11 @@ CREATE TABLE IF NOT EXISTS gaps (
     sender TEXT NOT NULL, bucket INTEGER NOT NULL, seen INTEGER NOT NULL,
     PRIMARY KEY (sender, bucket)) WITHOUT ROWID;
 """
+ADDED_COLUMNS = (
+    ("associations", "certificate", "TEXT NOT NULL DEFAULT ''"),
+    ("associations", "detail", "TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns that an index made by an earlier version lacks: table, column, declaration."""
 BUSY_SECONDS = 30
 
 
@@ -82,6 +87,7 @@ class Index:
         try:
             self._writer = self._connect()
             self._writer.executescript(SCHEMA)
+            _add_columns(self._writer)
             self._reader = self._connect()
         finally:
             fcntl.flock(self._process_lock, fcntl.LOCK_UN)
@@ -151,3 +157,10 @@ class Index:
             self._writer.close()
             self._reader.close()
             os.close(self._process_lock)
+
+
+def _add_columns(connection: sqlite3.Connection) -> None:
+    for table, column, declaration in ADDED_COLUMNS:
+        known = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in known:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {declaration}")

@@ -1,10 +1,9 @@
-"""The listener: C-ECHO and C-STORE provider on one port, with as many processes as wanted."""
+"""The listener: a provider on a plain port and a TLS port, with as many processes as wanted."""
 
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 from pacs_gateway.association import Policy
 from pacs_gateway.callers import Callers
 from pacs_gateway.inbox import Inbox
-from pacs_gateway.server import Server, bind
+from pacs_gateway.server import Door, Server, TlsPort, bind
 from pacs_gateway.spool import DEFAULT_RESERVE
+from pacs_gateway.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,20 @@ class _Options:
     port: int
     policy: Policy
     max_associations: int
+    tls_folder: Path | None
+    tls_port: int
 
 
 class Listener:
-    """A storage provider on one port.
+    """A storage provider on one port, and over TLS on another.
 
     Args:
         inbox: where instances go.
         callers: who may call.
         ae_title: our own; callers need to name it only with `require_called_ae`.
         port: 0 takes a free one, see `port`.
+        tls: certificates; None for no TLS at all. Without one yet, the TLS port opens when it is made.
+        tls_port: 0 takes a free one where there is a certificate already.
         learn: let unknown callers in and record them.
         processes: more than one are spawned beside this one and share the port by SO_REUSEPORT.
         max_associations: per process; more are rejected as a passing local limit.
@@ -73,6 +77,8 @@ class Listener:
         ae_title: str = "IMAGINGHUB",
         host: str = "0.0.0.0",
         port: int = 11112,
+        tls: TlsFiles | None = None,
+        tls_port: int = 2762,
         learn: bool = False,
         require_called_ae: bool = False,
         processes: int = 1,
@@ -89,7 +95,9 @@ class Listener:
         self._grace_seconds = grace_seconds
         self.host = host
         self.port = port
-        self._bound: socket.socket | None = None
+        self.tls_port = tls_port
+        self._tls = tls
+        self._doors: list[Door] = []
         self._server: Server | None = None
         self._children: list[_Child] = []
         self._supervisor: threading.Thread | None = None
@@ -102,19 +110,39 @@ class Listener:
         Raises:
             NotListening: the port cannot be had.
         """
-        try:
-            self._bound = bind(self.host, self.port, shared=self._processes > 1)
-        except OSError as error:
-            raise NotListening(f"port {self.port} of {self.host}: {error}") from error
-        self.port = self._bound.getsockname()[1]
+        self._bind()
         if self._processes > 1:
             self._start_children()
         else:
             self._server = Server(
-                self._bound, self._inbox, self._callers, self._policy, max_associations=self._max_associations
+                self._doors,
+                self._inbox,
+                self._callers,
+                self._policy,
+                max_associations=self._max_associations,
+                later=self._later(),
             )
             self._server.start()
         log.info("listening", extra={"host": self.host, "port": self.port, "processes": self._processes})
+
+    def _bind(self) -> None:
+        shared = self._processes > 1
+        try:
+            self._doors.append(Door(bind(self.host, self.port, shared=shared)))
+            self.port = self._doors[0].bound.getsockname()[1]
+            if self._tls is not None and self._tls.ready:
+                self._doors.append(TlsPort(self.host, self.tls_port, self._tls, shared).open())
+                self.tls_port = self._doors[1].bound.getsockname()[1]
+        except OSError as error:
+            port = self.tls_port if self._doors else self.port
+            for door in self._doors:
+                door.bound.close()
+            raise NotListening(f"port {port} of {self.host}: {error}") from error
+
+    def _later(self) -> TlsPort | None:
+        if self._tls is None or len(self._doors) > 1:
+            return None
+        return TlsPort(self.host, self.tls_port, self._tls, self._processes > 1)
 
     def stop(self) -> None:
         """Take no more associations, let messages under way finish, end the rest; twice does no harm."""
@@ -130,8 +158,8 @@ class Listener:
                 child.pipe.close()
             for child in self._children:
                 self._end(child)
-        if self._bound is not None:
-            self._bound.close()
+        for door in self._doors:
+            door.bound.close()
         self._wake_reader.close()
         self._wake_writer.close()
         log.info("stopped listening", extra={"port": self.port})
@@ -141,7 +169,7 @@ class Listener:
         return tuple(child.process.pid or 0 for child in self._children) or (os.getpid(),)
 
     def _start_children(self) -> None:
-        # our own socket stays bound without listening: it keeps the port while processes come and go
+        # our own sockets stay bound without listening: they keep the ports while processes come and go
         self._children = [self._spawn() for _ in range(self._processes)]
         for child in self._children:
             if not _came_up(child):
@@ -161,6 +189,8 @@ class Listener:
             port=self.port,
             policy=self._policy,
             max_associations=self._max_associations,
+            tls_folder=None if self._tls is None else self._tls.folder,
+            tls_port=self.tls_port,
         )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
@@ -205,8 +235,14 @@ def _serve(options: _Options, parent: Connection, grace_seconds: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
     inbox = Inbox(options.inbox_root, reserve_bytes=options.reserve_bytes)
     callers = Callers(options.callers_path, learn=options.learn)
-    bound = bind(options.host, options.port, shared=True)
-    server = Server(bound, inbox, callers, options.policy, max_associations=options.max_associations)
+    doors, later = [Door(bind(options.host, options.port, shared=True))], None
+    if options.tls_folder is not None:
+        later = TlsPort(options.host, options.tls_port, TlsFiles(options.tls_folder), shared=True)
+        if later.files.ready:
+            doors, later = [*doors, later.open()], None
+    server = Server(
+        doors, inbox, callers, options.policy, max_associations=options.max_associations, later=later
+    )
     server.start()
     parent.send("listening")
     wait([parent, wake_reader])
@@ -221,6 +257,8 @@ def listen(
     ae_title: str = "IMAGINGHUB",
     host: str = "0.0.0.0",
     port: int = 11112,
+    tls_folder: Path | None = None,
+    tls_port: int = 2762,
     learn: bool = False,
     require_called_ae: bool = False,
     processes: int = 1,
@@ -243,6 +281,8 @@ def listen(
         ae_title=ae_title,
         host=host,
         port=port,
+        tls=None if tls_folder is None else TlsFiles(tls_folder),
+        tls_port=tls_port,
         learn=learn,
         require_called_ae=require_called_ae,
         processes=processes,

@@ -15,20 +15,22 @@ _TUPLES = ("image_type", "position", "orientation")
 
 
 def open_association(db: Connection, owner: str, sender: Sender, now: float) -> int:
-    row = (owner, sender.calling_ae, sender.called_ae, sender.address, sender.hcode, now)
+    row = (owner, sender.calling_ae, sender.called_ae, sender.address, sender.hcode, sender.certificate, now)
     cursor = db.execute(
-        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, opened_at)"
-        " VALUES (?,?,?,?,?,?)",
+        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, certificate, opened_at)"
+        " VALUES (?,?,?,?,?,?,?)",
         row,
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
 
-def close_association(db: Connection, association_id: int, ending: Ending, now: float) -> None:
+def close_association(
+    db: Connection, association_id: int, ending: Ending, now: float, detail: str = ""
+) -> None:
     db.execute(
-        "UPDATE associations SET closed_at = ?, ending = ? WHERE id = ? AND closed_at IS NULL",
-        (now, ending, association_id),
+        "UPDATE associations SET closed_at = ?, ending = ?, detail = ? WHERE id = ? AND closed_at IS NULL",
+        (now, ending, detail, association_id),
     )
 
 
@@ -133,11 +135,11 @@ def pending_studies(db: Connection) -> list[Any]:
 def associations_of(db: Connection, study_instance_uid: str) -> list[tuple[int, Sender, bool]]:
     """Those that delivered the study, oldest first: id, sender, whether open."""
     rows = db.execute(
-        "SELECT id, calling_ae, called_ae, address, hcode, closed_at IS NULL FROM receipts"
+        "SELECT id, calling_ae, called_ae, address, hcode, certificate, closed_at IS NULL FROM receipts"
         " JOIN associations ON id = association_id WHERE study_instance_uid = ? ORDER BY id",
         (study_instance_uid,),
     )
-    return [(row[0], Sender(*row[1:5]), bool(row[5])) for row in rows]
+    return [(row[0], Sender(*row[1:6]), bool(row[6])) for row in rows]
 
 
 def instances_of(db: Connection, study_instance_uid: str) -> list[Any]:
@@ -182,7 +184,8 @@ def discard_taken(db: Connection, before: float) -> list[str]:
 
 def receipt_rows(db: Connection, where: str, values: tuple[object, ...], limit: int) -> list[Any]:
     return db.execute(
-        "SELECT a.id, a.calling_ae, a.called_ae, a.address, a.hcode, a.opened_at, a.closed_at, a.ending,"
+        "SELECT a.id, a.calling_ae, a.called_ae, a.address, a.hcode, a.certificate, a.opened_at, a.closed_at,"
+        " a.ending, a.detail,"
         " coalesce(r.study_instance_uid, ''), coalesce(r.stored, 0), coalesce(r.duplicate, 0),"
         " coalesce(r.conflict, 0), coalesce(r.refused, 0)"
         " FROM associations a LEFT JOIN receipts r ON r.association_id = a.id"

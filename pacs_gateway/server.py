@@ -1,19 +1,24 @@
-"""One process of the listener: a socket that accepts, and a thread for each association."""
+"""One process of the listener: sockets that accept, and a thread for each association."""
 
 import contextlib
 import logging
 import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pacs_gateway.association import Association, Policy
 from pacs_gateway.callers import Callers
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 128
 STRAGGLER_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 REJECTED_AT_ONCE = 16
 """Connections beyond the cap that are told why; more are closed without a word."""
 
@@ -33,33 +38,86 @@ def bind(host: str, port: int, *, shared: bool) -> socket.socket:
     return bound
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A bound socket, and the certificates of those that come in by it."""
+
+    bound: socket.socket
+    tls: TlsFiles | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPort:
+    """Where TLS is to be spoken as soon as there is a certificate."""
+
+    host: str
+    port: int
+    files: TlsFiles
+    shared: bool
+
+    def open(self) -> Door:
+        """Bind it.
+
+        Raises:
+            OSError: the port cannot be had.
+        """
+        return Door(bind(self.host, self.port, shared=self.shared), self.files)
+
+
 class Server:
-    """Accepts associations until stopped."""
+    """Accepts associations until stopped.
+
+    Args:
+        doors: open ones.
+        later: a TLS port to open once its certificate has been made.
+        max_associations: over all doors.
+    """
 
     def __init__(
-        self, bound: socket.socket, inbox: Inbox, callers: Callers, policy: Policy, *, max_associations: int
+        self,
+        doors: Sequence[Door],
+        inbox: Inbox,
+        callers: Callers,
+        policy: Policy,
+        *,
+        max_associations: int,
+        later: TlsPort | None = None,
     ) -> None:
-        self._socket = bound
+        self._doors = list(doors)
+        self._later = later
+        self._stopped = threading.Event()
         self._inbox = inbox
         self._callers = callers
         self._policy = policy
         self._max_associations = max_associations
         self._lock = threading.Lock()
         self._running: dict[Association, threading.Thread] = {}
-        self._stopping = False
-        self._acceptor = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
+        self._acceptors: list[threading.Thread] = []
 
     def start(self) -> None:
-        self._socket.listen(BACKLOG)
-        self._acceptor.start()
+        for door in self._doors:
+            door.bound.listen(BACKLOG)
+            self._spawn(self._accept, door)
+        if self._later is not None:
+            self._spawn(self._wait_for_certificate, self._later)
+
+    def _spawn(self, target: Callable[[Any], None], argument: object) -> None:
+        acceptor = threading.Thread(target=target, args=(argument,), name="dicom-accept", daemon=True)
+        self._acceptors.append(acceptor)
+        acceptor.start()
 
     def stop(self, *, grace_seconds: float) -> None:
         """Take no more associations, let messages under way finish, abort what is left."""
-        self._stopping = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread from accept
-        self._acceptor.join()
-        self._socket.close()
+        self._stopped.set()
+        with self._lock:
+            doors = list(self._doors)
+        for door in doors:
+            with contextlib.suppress(OSError):
+                door.bound.shutdown(socket.SHUT_RDWR)  # wakes the thread from accept
+        for acceptor in self._acceptors:
+            acceptor.join()
+        for door in doors:
+            door.bound.close()
         with self._lock:
             running = dict(self._running)
         for association in running:
@@ -75,27 +133,50 @@ class Server:
         for thread in running.values():
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _accept(self) -> None:
-        while not self._stopping:
+    def _wait_for_certificate(self, port: TlsPort) -> None:
+        while not port.files.ready:
+            if self._stopped.wait(LOOK_SECONDS):
+                return
+        try:
+            door = port.open()
+        except OSError as error:
+            log.error("no DICOM over TLS: port %s of %s: %s", port.port, port.host, error)
+            return
+        with self._lock:
+            if self._stopped.is_set():
+                door.bound.close()
+                return
+            self._doors.append(door)
+            door.bound.listen(BACKLOG)
+        log.info("listening for TLS", extra={"port": port.port})
+        self._accept(door)
+
+    def _accept(self, door: Door) -> None:
+        while not self._stopped.is_set():
             try:
-                connection, peer = self._socket.accept()
+                connection, peer = door.bound.accept()
             except OSError as error:
-                if self._stopping:
+                if self._stopped.is_set():
                     return
                 log.warning("a connection could not be accepted: %s", error)
                 time.sleep(0.1)  # out of file descriptors: wait for associations to end
                 continue
-            self._begin(connection, str(peer[0]))
+            self._begin(connection, str(peer[0]), door.tls)
 
-    def _begin(self, connection: socket.socket, address: str) -> None:
+    def _begin(self, connection: socket.socket, address: str, tls: TlsFiles | None) -> None:
         with self._lock:
             count = len(self._running)
-            if count >= self._max_associations + REJECTED_AT_ONCE or self._stopping:
+            if count >= self._max_associations + REJECTED_AT_ONCE or self._stopped.is_set():
                 connection.close()
                 return
             try:
                 association = Association(
-                    connection, address, inbox=self._inbox, callers=self._callers, policy=self._policy
+                    connection,
+                    address,
+                    inbox=self._inbox,
+                    callers=self._callers,
+                    policy=self._policy,
+                    tls=tls,
                 )
             except OSError as error:
                 log.info("a connection ended as it began: %s", error)

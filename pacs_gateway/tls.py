@@ -9,9 +9,12 @@ Both sides show a certificate, always. Whatever changes in the folder holds from
 """
 
 import hashlib
+import logging
 import ssl
 import threading
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 HUB_FILES = ("hub.pem", "hub.key")
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM"
@@ -71,7 +74,10 @@ class TlsFiles:
                 client = self._context(ssl.PROTOCOL_TLS_CLIENT)
                 revoked = self._read_revoked()
             except (OSError, ValueError) as error:  # SSLError is an OSError
-                raise TlsNotReady(f"certificates in {self.folder} cannot be used: {error}") from error
+                if self._server is None:
+                    raise TlsNotReady(f"certificates in {self.folder} cannot be used: {error}") from error
+                log.error("certificates cannot be read, those read before stay in force: %s", error)
+                return
             self._server, self._client, self._revoked, self._stamp = server, client, revoked, stamp
 
     def _anchors(self) -> list[Path]:

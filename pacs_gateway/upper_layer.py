@@ -6,6 +6,7 @@ per association; fragments are handed out as views of it, valid until the next r
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from struct import Struct, pack
 
@@ -13,6 +14,7 @@ MAX_PDU = 131072
 """The largest that dcmtk sends; more brings nothing."""
 LONGEST_ASSOCIATE = 128 * 1024
 BUFFER = 2 * (MAX_PDU + 6)
+CLOSE_SECONDS = 0.5
 
 # PDU types - PS3.8 section 9.3.1
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
@@ -54,6 +56,12 @@ class PduStream:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeout)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
 
+    def secure(self, connection: ssl.SSLSocket, *, idle_seconds: float) -> None:
+        """Go on over TLS; nothing may have been read in plain."""
+        self._socket = connection
+        # OpenSSL would wait again where the kernel's time-out has run out; Python's own is told to the caller
+        connection.settimeout(idle_seconds)
+
     def read(self, *, limit: int = MAX_PDU) -> tuple[int, memoryview]:
         """The next PDU: its type and its content, valid until the next read.
 
@@ -85,7 +93,7 @@ class PduStream:
     def _receive(self, into: memoryview) -> int:
         try:
             received = self._socket.recv_into(into)
-        except BlockingIOError as error:
+        except (BlockingIOError, TimeoutError) as error:
             raise ConnectionLost("the peer fell silent") from error
         except OSError as error:
             raise ConnectionLost(str(error)) from error
@@ -112,6 +120,20 @@ class PduStream:
             control = 0x03 if number == len(pieces) else 0x01  # PS3.8 annex E.2
             length = len(piece) + 2
             self.write(pack(">BxIIBB", P_DATA_TF, length + 4, length, context_id, control) + piece)
+
+    def cut(self) -> None:
+        """Wake the thread from its read; it can still send."""
+        with contextlib.suppress(OSError):
+            # not SSLSocket.shutdown, after which the rest would go out unencrypted
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)
+
+    def close(self) -> None:
+        """Close the connection; over TLS with a close_notify, whether or not the peer has sent one."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):
+                self._socket.settimeout(CLOSE_SECONDS)
+                self._socket.unwrap()
+        self._socket.close()
 
     def abort(self, source: int, reason: int) -> None:
         """Send A-ABORT if the peer still takes it."""

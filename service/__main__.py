@@ -20,6 +20,7 @@ COMMANDS = {
     "account": "service.commands.accounts",
     "caller": "service.commands.callers",
     "peer": "service.commands.peers",
+    "tls": "service.commands.tls",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

@@ -13,6 +13,7 @@ from pacs_gateway.inbox import Inbox
 from service.api import (
     accounts,
     callers,
+    certificates,
     differences,
     health,
     hospitals,
@@ -39,6 +40,7 @@ PARTS = (
     receipts,
     accounts,
     callers,
+    certificates,
     peers,
     health,
     pages,

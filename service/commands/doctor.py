@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from model.weights import BadArtefact, load_artefact
+from service.certificates import list_certificates
 from service.commands.opening import open_settings
 from service.db import make_engine, session_scope
 from service.jobs import JobClient
@@ -34,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor() -> None:
-    """Look at disk, database, model, processes and ports; exit status 1 when anything is wrong."""
+    """Look at disk, database, model, processes, ports, certificates; exit status 1 if anything is wrong."""
     settings = open_settings(log_level="ERROR")
     checks = list(examine(settings))
     for check in checks:
@@ -128,6 +129,16 @@ def _answers(what: str, host: str, port: int) -> str:
         ) from None
 
 
+def _tls(settings: Settings) -> str:
+    found = list_certificates(settings.tls)
+    if not found:
+        return "no certificate, no DICOM over TLS (`hub tls init` makes one)"
+    soon = [f"{each.name} {each.expires_at:%Y-%m-%d}" for each in found if each.expires_soon]
+    if soon:
+        raise Ill(f"certificates expire within 30 days: {', '.join(soon)}; see `hub tls list --expiring`")
+    return f"{len(found)} certificates, the first expires {found[0].expires_at:%Y-%m-%d}"
+
+
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
     "database": _database,
@@ -136,4 +147,5 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "processes": _processes,
     "dicom": _dicom,
     "http": _http,
+    "tls": _tls,
 }

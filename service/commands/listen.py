@@ -26,6 +26,8 @@ def listen(
         ae_title=settings.ae_title,
         host=settings.dicom_host,
         port=settings.dicom_port,
+        tls_folder=settings.tls,
+        tls_port=settings.dicom_tls_port,
         learn=learn or settings.learn_callers,
         processes=settings.listener_processes,
         reserve_bytes=settings.disk_reserve_bytes,

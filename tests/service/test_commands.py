@@ -107,3 +107,12 @@ def test_peer_is_added_changed_listed_and_removed(hub: Shell) -> None:
     assert "no TLS with PACS@127.0.0.1:1" in echo.stderr
     assert hub("peer", "remove", "udon").returncode == 0
     assert hub("peer", "list").stdout == ""
+
+
+def test_machine_gets_its_certificate_and_key(hub: Shell, tmp_path: Path) -> None:
+    assert "ca.pem" in hub("tls", "init").stdout
+    issued = hub("tls", "issue", "UDON_CT1", "--hospital", "10671", "--out", str(tmp_path / "out"))
+    assert issued.returncode == 0, issued.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"UDON_CT1.pem", "UDON_CT1.key", "ca.pem"}
+    assert (tmp_path / "out" / "UDON_CT1.key").stat().st_mode & 0o077 == 0
+    assert issued.stdout.split()[0] in hub("tls", "list").stdout

@@ -22,6 +22,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/accounts/{username}/tokens": {},
     "/api/v1/callers": {"ae_title": "CT1", "hospital": "10671", "addresses": ["10.8.0.0/16"]},
     "/api/v1/callers/{hospital}/{title}/certificates": {"fingerprint": "ab" * 32},
+    "/api/v1/certificates": {"ae_title": "CT1", "hospital": "10671", "request": ""},
+    "/api/v1/certificates/trusted": {"ae_title": "CT1", "hospital": "10671", "pem": ""},
     "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
     "/api/v1/peers/{name}": {"port": 104},
 }
@@ -37,6 +39,7 @@ PARAMETERS: dict[str, object] = {
     "title": "CT1",
     "number": 1,
     "hcode": UDON,
+    "fingerprint": "ab" * 32,
 }
 
 
