@@ -7,6 +7,7 @@ bit 15 marks pixels that nobody vouches for, which the loss leaves out.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def pack_masks(masks: dict[str, npt.NDArray[np.bool_]], shape: tuple[int, ...]) 
     return bits
 
 
+READERS = 8
+"""Threads that read cases; they wait for the disk, not for the processor."""
 HEAD_SHARE = 0.15
 """Of a slice's pixels that are not air; emptier slices get no fingerprint, for empty ones are alike."""
 
@@ -97,7 +100,7 @@ def save_case(case: Case, folder: Path) -> None:
 
 
 def load_case(card_path: Path) -> Case:
-    """Read one case by the path of its card; its pixels stay on disk until they are looked at."""
+    """Read one case by the path of its card."""
     fields = json.loads(card_path.read_text(encoding="utf-8"))
     for name in ("known_masks", "unsure_slices", "fingerprints"):
         fields[name] = tuple(fields[name])
@@ -105,14 +108,16 @@ def load_case(card_path: Path) -> Case:
         kind: [(first, last) for first, last in rows] for kind, rows in fields["slice_ranges"].items()
     }
     card = CaseCard(**fields)
-    hu = np.load(card_path.with_name(f"{card.name}.hu.npy"), mmap_mode="r")
-    masks = np.load(card_path.with_name(f"{card.name}.masks.npy"), mmap_mode="r")
+    hu = np.load(card_path.with_name(f"{card.name}.hu.npy"))
+    masks = np.load(card_path.with_name(f"{card.name}.masks.npy"))
     return Case(card=card, hu=hu, masks=masks)
 
 
 def load_cases(folders: Iterable[Path]) -> list[Case]:
     """Read all cases of some folders, in the order of their names."""
-    return [load_case(path) for folder in folders for path in sorted(folder.glob("*.json"))]
+    paths = [path for folder in folders for path in sorted(folder.glob("*.json"))]
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(load_case, paths))
 
 
 def patients(cases: Sequence[Case]) -> list[str]:

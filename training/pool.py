@@ -70,9 +70,8 @@ class Pool:
         self.hu = torch.empty(shape, dtype=torch.int16, device=device)
         self.bits = torch.empty(shape, dtype=torch.int16, device=device)
         for case, ids in zip(cases, self.places(), strict=True):
-            self.hu[ids[0] : ids[-1] + 1] = torch.from_numpy(np.array(case.hu)).to(device)
-            masks = np.array(case.masks).view(np.int16)
-            self.bits[ids[0] : ids[-1] + 1] = torch.from_numpy(masks).to(device)
+            self.hu[ids[0] : ids[-1] + 1] = torch.from_numpy(case.hu)
+            self.bits[ids[0] : ids[-1] + 1] = torch.from_numpy(case.masks.view(np.int16))
         self.bright = _by_slice(self.hu, _num_bright) > NUM_BRIGHT
         pixels = np.split(_by_slice(self.bits, _num_pixels), self.first[1:])
         labels = [slice_labels(case, found) for case, found in zip(cases, pixels, strict=True)]
@@ -265,7 +264,7 @@ class StudyDraw:
         return ids, ((z + jitter[0]) * jitter[1]).astype(np.float32)
 
 
-CHUNK = 256
+CHUNK = 16
 
 
 def _by_slice(pixels: Tensor, count: Callable[[Tensor], Tensor]) -> npt.NDArray[np.int64]:
@@ -282,6 +281,8 @@ def _num_bright(hu: Tensor) -> Tensor:
 
 def _num_pixels(bits: Tensor) -> Tensor:
     """Pixels (T, M) of every mask."""
+    if not bits.any():  # most slices show nothing
+        return torch.zeros(len(bits), len(MASKS), dtype=torch.int64, device=bits.device)
     return torch.stack([((bits >> index) & 1).sum(dim=(1, 2)) for index in range(len(MASKS))], dim=1)
 
 
