@@ -21,6 +21,7 @@ COMMANDS = {
     "caller": "service.commands.callers",
     "peer": "service.commands.peers",
     "tls": "service.commands.tls",
+    "deliver": "service.commands.deliver",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,34 +20,26 @@ from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, EnqueueOptions, W
 from service import failures, heartbeats, job_rows, job_tables
 from service.failures import Failure
 from service.heartbeats import WorkerState
+from service.lanes import PARTITIONED, QUEUES, SLOTS, Lane, Priority
+
+__all__ = [
+    "PARTITIONED",
+    "QUEUES",
+    "SLOTS",
+    "Depth",
+    "JobClient",
+    "JobState",
+    "JobStatus",
+    "Lane",
+    "Priority",
+    "Ticket",
+]
 
 APPLICATION: Final = "hub"
 # Constant over releases: the engine leaves the work of another version lying.
 APPLICATION_VERSION: Final = "1"
 
 KEY_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,149}")
-
-
-class Lane(StrEnum):
-    """The line a job waits in."""
-
-    LIVE = "live"
-    """Studies of patients who are in a scanner or an emergency room now."""
-    BATCH = "batch"
-    """Retrospective uploads: the same slots as `LIVE`, and only when no live job waits."""
-    DELIVERY = "delivery"
-    """Waits on other people's machines (send to a PACS, alert), so it must not hold an analysis slot."""
-    TRAINING = "training"
-    """Takes hours; best served by a worker of its own."""
-
-
-class Priority(IntEnum):
-    """Order within a lane."""
-
-    STAT = 1
-    ROUTINE = 2
-    RETROSPECTIVE = 3
-    RETRAINING = 4
 
 
 class JobState(StrEnum):
@@ -90,6 +82,7 @@ class Ticket:
             that waits for its next try holds no slot.
         first_step: steps before it are done.
         attempt: which try of that step this is.
+        partition: the line within a partitioned queue.
     """
 
     key: str
@@ -99,6 +92,7 @@ class Ticket:
     number: int = 1
     first_step: int = 0
     attempt: int = 1
+    partition: str | None = None
 
     @property
     def workflow_id(self) -> str:
@@ -109,15 +103,6 @@ class Ticket:
         return QUEUES[Lane(self.lane)]
 
 
-# Two lanes on one queue: the engine takes the lowest number first, so batch work never goes before live work.
-QUEUES: Final[Mapping[Lane, str]] = {
-    Lane.LIVE: "analysis",
-    Lane.BATCH: "analysis",
-    Lane.DELIVERY: "delivery",
-    Lane.TRAINING: "training",
-}
-# Jobs at once in one worker process. The engine keeps this in the database: one figure for all workers.
-SLOTS: Final[Mapping[str, int]] = {"analysis": 1, "delivery": 4, "training": 1}
 _BATCH_OFFSET: Final = 100
 _LOOK_UP: Final = 8
 
@@ -157,6 +142,7 @@ class JobClient:
         lane: Lane = Lane.LIVE,
         priority: Priority = Priority.ROUTINE,
         delay: float = 0.0,
+        partition: str | None = None,
     ) -> None:
         """Put a job in line, durably; a key that was ever put in line is left as it is.
 
@@ -165,10 +151,12 @@ class JobClient:
             key: letters, digits and `:._-`, at most 150; names this piece of work for good.
             argument: JSON value handed to every step.
             delay: seconds before it may start; kept to about a second.
+            partition: in a lane that is split by destination, which one.
         """
         if KEY_PATTERN.fullmatch(key) is None:
             raise ValueError(f"job key {key!r} must match {KEY_PATTERN.pattern}")
-        self.submit(job, Ticket(key, argument, lane.value, priority.value), delay=delay)
+        ticket = Ticket(key, argument, lane.value, priority.value, partition=partition)
+        self.submit(job, ticket, delay=delay)
 
     def submit(self, job: str, ticket: Ticket, *, delay: float = 0.0) -> None:
         """Hand one ticket to the engine (`enqueue` is the call for everybody else)."""
@@ -180,6 +168,8 @@ class JobClient:
             "app_version": APPLICATION_VERSION,
             "priority": ticket.priority + offset,
         }
+        if ticket.queue in PARTITIONED:
+            options["queue_partition_key"] = ticket.partition or ticket.key
         if delay > 0:
             options["delay_seconds"] = delay
         self.engine_client.enqueue(options, asdict(ticket))

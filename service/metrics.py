@@ -17,6 +17,7 @@ BUCKETS = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600
 
 RECEIVED_INSTANCES = "received_instances"
 RESULT_SECONDS = "result_seconds"
+DELIVERIES = "deliveries"
 
 
 class Tally(Base):
@@ -87,11 +88,19 @@ def _families(
     received = sum(tallies(session, RECEIVED_INSTANCES).values())
     yield CounterMetricFamily("hub_received_instances", "Instances taken into the hub.", value=received)
     yield _histogram(tallies(session, RESULT_SECONDS))
+    yield _deliveries(tallies(session, DELIVERIES))
     if queue_depth is not None:
         depth = GaugeMetricFamily("hub_queue_depth", "Jobs waiting by queue.", labels=["queue"])
         for queue, number in queue_depth.items():
             depth.add_metric([queue], number)
         yield depth
+
+
+def _deliveries(values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily("hub_deliveries", "Deliveries to PACS by how they ended.", labels=["state"])
+    for state, number in values.items():
+        family.add_metric([state], number)
+    return family
 
 
 def _histogram(values: Mapping[str, float]) -> Metric:

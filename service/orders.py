@@ -15,6 +15,14 @@ ANALYSE = "analyse"
 JOB_LANES = {Lane.LIVE: jobs.Lane.LIVE, Lane.RETROSPECTIVE: jobs.Lane.BATCH}
 JOB_PRIORITIES = {Priority.STAT: jobs.Priority.STAT, Priority.ROUTINE: jobs.Priority.ROUTINE}
 
+DELIVER = "deliver"
+"""The name of the job that looks after one destination; `couriers.Courier.deliver` is its step."""
+
+SIGN = "sign"
+"""The name of the job that makes the final report; `pathway.Pathway.return_signed` is its step."""
+
+SWEEP_SECONDS = 10
+
 Argument = dict[str, int]
 """What the job is about: {"study": row number, "revision": number}."""
 
@@ -34,6 +42,27 @@ class Orders:
         argument: Argument = {"study": study_id, "revision": revision}
         key = f"{ANALYSE}:{study_id}:{revision}"
         self._client.enqueue(ANALYSE, key, argument, lane=lane, priority=priority)
+
+    def sign(self, study_id: int, revision: int, review_id: int) -> None:
+        """Have the final report made of a radiologist's word; ordering the same again is one job."""
+        argument = {"study": study_id, "revision": revision, "review": review_id}
+        self._client.enqueue(SIGN, f"{SIGN}:{review_id}", argument, priority=jobs.Priority.STAT)
+
+    def deliver(self, peer: str, at: datetime | None = None) -> None:
+        """Have a destination looked after, at once or at a time; the same time again is one job."""
+        moment = at or now()
+        key = f"{DELIVER}:{peer}:{int(moment.timestamp() * 1000)}"
+        delay = max(0.0, (moment - now()).total_seconds())
+        self._deliver(peer, key, delay)
+
+    def sweep(self, peer: str, at: datetime) -> None:
+        """Have a destination looked after for which something is due; once in ten seconds is enough."""
+        self._deliver(peer, f"{DELIVER}:{peer}:sweep:{int(at.timestamp() // SWEEP_SECONDS)}", 0.0)
+
+    def _deliver(self, peer: str, key: str, delay: float) -> None:
+        argument = {"peer": peer}
+        lane = jobs.Lane.OUTBOUND
+        self._client.enqueue(DELIVER, key, argument, lane=lane, delay=delay, partition=peer)
 
     def waiting(self) -> dict[str, int]:
         """Jobs that wait for a worker, by lane."""

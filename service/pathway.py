@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from collections.abc import Callable
 
 from sqlalchemy import Engine
 
@@ -59,11 +60,26 @@ def _without(own: set[str], arrived: ArrivedStudy) -> ArrivedStudy:
 class Pathway:
     """The steps that a worker runs, with what they need: rows, files, and the network."""
 
-    def __init__(self, engine: Engine, storage: Storage, detector: Detector) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        storage: Storage,
+        detector: Detector,
+        *,
+        wake: Callable[[str], object] = lambda peer: None,
+    ) -> None:
+        """Take what the steps need.
+
+        Args:
+            engine: The rows.
+            storage: The files.
+            detector: The network.
+            wake: Has a destination looked after at once; without it the dispatch does so a little later.
+        """
         self._engine = engine
         self._storage = storage
         self._detector = detector
-        self._returning = Returning(engine, storage, (detector.artefact.name, detector.artefact.digest))
+        self._returning = Returning(engine, storage, (detector.artefact.name, detector.artefact.digest), wake)
 
     def steps(self) -> tuple[Step, ...]:
         """The steps of the job `ANALYSE`, in order."""
@@ -112,6 +128,14 @@ class Pathway:
     def return_result(self, argument: Argument) -> None:
         """Make the objects that go back to the hospital; whatever the outcome, it is told."""
         self._returning.return_result(argument)
+
+    def signing_steps(self) -> tuple[Step, ...]:
+        """The steps of the job `SIGN`."""
+        return (Step(self.return_signed, attempts=6, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),)
+
+    def note_unsigned(self, failure: Failure) -> None:
+        """The final report could not be made: the review itself stands, and the job is among the failed."""
+        log.error("final report failed", extra={"study": failure.argument["study"], "step": failure.step})
 
     def return_signed(self, argument: Argument) -> None:
         """Make the final report after a radiologist's word; `argument` also names the `review`."""

@@ -1,13 +1,18 @@
 """The way back: from a result to DICOM objects in storage, and from there in line for each destination."""
 
 import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from pacs_gateway.objects import ResultFile, build_final_report, build_objects
 from pacs_gateway.results import Reference
-from service import result_objects, studies
-from service.db import session_scope
+from service import peers, result_objects, studies
+from service.db import after_commit, session_scope
+from service.deliveries import Parcel, Purpose, queue_delivery
+from service.hospital_modes import Mode, mode_of
 from service.orders import Argument
 from service.reported import study_result
 from service.reviews import Review
@@ -21,18 +26,22 @@ REPORTED = OUTCOMES - {StudyState.FAILED}
 
 
 class Returning:
-    """Makes the objects of a result and puts them in line.
+    """Makes the objects of a result and puts them in line for the hospital's destinations.
 
     Args:
         engine: The rows.
         storage: The files.
         model: Name and digest of the package at work, for studies refused before it looked.
+        wake: Has a destination looked after at once.
     """
 
-    def __init__(self, engine: Engine, storage: Storage, model: tuple[str, str]) -> None:
+    def __init__(
+        self, engine: Engine, storage: Storage, model: tuple[str, str], wake: Callable[[str], object]
+    ) -> None:
         self._engine = engine
         self._storage = storage
         self._model = model
+        self._wake = wake
 
     def return_result(self, argument: Argument) -> None:
         """Make the objects of one revision's result; a result that late slices have overtaken is left out."""
@@ -71,8 +80,37 @@ class Returning:
             study = studies.load_study(session, argument["study"])
             if study.revision != argument["revision"]:
                 return
-            for file, key in zip(files, keys, strict=True):
+            made = [
                 result_objects.record_object(
                     session, study, file, key, revision=argument["revision"], final=final
                 )
+                for file, key in zip(files, keys, strict=True)
+            ]
+            self._put_in_line(session, study, made)
         log.info("result objects made", extra=argument | {"objects": len(files)})
+
+    def _put_in_line(
+        self, session: Session, study: studies.Study, made: Sequence[result_objects.ResultObject]
+    ) -> None:
+        """One delivery for each destination of the study's hospital, with the kinds that it wants."""
+        if study.hcode is None or mode_of(session, study.hcode) is Mode.SILENT:
+            return
+        for peer in peers.destinations(session, study.hcode):
+            parcels = [
+                Parcel(row.sop_class_uid, row.sop_instance_uid, row.storage_key, row.kind)
+                for row in made
+                if row.kind in peer.objects
+            ]
+            if not parcels:
+                continue
+            urgent = study.state is StudyState.FLAGGED
+            queue_delivery(
+                session,
+                study,
+                peer.name,
+                parcels,
+                purpose=Purpose.RESULT,
+                revision=study.revision,
+                urgent=urgent,
+            )
+            after_commit(session, partial(self._wake, peer.name))

@@ -81,9 +81,12 @@ class SmallPacs:
         self.statuses: list[int] = []
         """Answered one after the other; then success."""
         self.abort_after: int | None = None
+        self.before: Callable[[int], object] = lambda received: None
+        """Called with the number received so far, before each is taken."""
         self.port = 0
 
     def store(self, event: evt.Event) -> int:
+        self.before(len(self.received))
         if self.abort_after is not None and len(self.received) >= self.abort_after:
             self.abort_after = None
             event.assoc.abort()

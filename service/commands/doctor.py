@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from model.weights import BadArtefact, load_artefact
+from service import circuits, deliveries, delivery_lists
 from service.certificates import list_certificates
 from service.commands.opening import open_settings
-from service.db import make_engine, session_scope
+from service.db import make_engine, now, session_scope
 from service.jobs import JobClient
 from service.settings import Settings
 
@@ -102,6 +103,26 @@ def _workers(settings: Settings) -> str:
     return f"{len(alive)} at work, {len(failed)} failed jobs"
 
 
+def _deliveries(settings: Settings) -> str:
+    engine = make_engine(settings.database)
+    try:
+        with session_scope(engine, write=False) as session:
+            waiting = delivery_lists.waiting_by_peer(session)
+            spared = {each.peer: each.last_error for each in circuits.open_circuits(session, now())}
+            expired = delivery_lists.count_state(session, deliveries.DeliveryState.EXPIRED)
+    except SQLAlchemyError as error:
+        raise Ill(f"cannot be read ({type(error).__name__})") from None
+    finally:
+        engine.dispose()
+    said = ", ".join(f"{number} wait for {peer}" for peer, number in waiting.items()) or "nothing waits"
+    if spared:
+        why = "; ".join(f"{peer} does not answer: {error}" for peer, error in spared.items())
+        raise Ill(f"{said}; {why}; see `hub deliver list`, `hub peer echo`")
+    if expired:
+        raise Ill(f"{said}; {expired} were given up after 72 h: `hub deliver retry`")
+    return said
+
+
 def _processes(settings: Settings) -> str:
     path = settings.processes_file
     if not path.exists():
@@ -144,6 +165,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "database": _database,
     "model": _model,
     "workers": _workers,
+    "outbound": _deliveries,
     "processes": _processes,
     "dicom": _dicom,
     "http": _http,

@@ -11,10 +11,13 @@ from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
 from service.commands.opening import open_process
+from service.couriers import Courier
 from service.db import make_engine
+from service.dispatch import Dispatch
 from service.intake import Intake
-from service.orders import ANALYSE, Orders
+from service.orders import ANALYSE, DELIVER, SIGN, Orders
 from service.pathway import Pathway
+from service.peers import as_remote
 from service.settings import Settings
 from service.storage import open_storage
 from service.workers import Worker
@@ -34,22 +37,37 @@ def work(
     settings = open_process()
     engine = make_engine(settings.database)
     storage = open_storage(settings.storage, settings.storage_folder)
-    pathway = Pathway(engine, storage, _open_detector(settings))
+    orders = Orders(engine, settings.jobs_database)
+    pathway = Pathway(engine, storage, _open_detector(settings), wake=orders.deliver)
+    courier = Courier(
+        engine,
+        storage,
+        remote=lambda peer: as_remote(peer, settings),
+        wake=orders.deliver,
+        calling_ae=settings.ae_title,
+    )
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
+    worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
+    worker.register(DELIVER, courier.steps(), on_failure=courier.give_up)
     worker.launch()
 
     stop = threading.Event()
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
-    orders = Orders(engine, settings.jobs_database)
     intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock")
-    thread = threading.Thread(target=intake.run, args=(stop,), name="intake", daemon=True)
-    thread.start()
+    dispatch = Dispatch(engine, orders)
+    threads = [
+        threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
+        for name, loop in (("intake", intake.run), ("dispatch", dispatch.run))
+    ]
+    for thread in threads:
+        thread.start()
     try:
         worker.run()
     finally:
         stop.set()
-        thread.join(timeout=5)
+        for thread in threads:
+            thread.join(timeout=5)
 
 
 def _open_detector(settings: Settings) -> Detector:

@@ -116,3 +116,14 @@ def test_machine_gets_its_certificate_and_key(hub: Shell, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"UDON_CT1.pem", "UDON_CT1.key", "ca.pem"}
     assert (tmp_path / "out" / "UDON_CT1.key").stat().st_mode & 0o077 == 0
     assert issued.stdout.split()[0] in hub("tls", "list").stdout
+
+
+def test_deliveries_are_listed_and_sent_again(hub: Shell, tmp_path: Path) -> None:
+    assert hub("deliver", "list").stdout == ""
+    refused = hub("deliver", "retry")
+    assert (refused.returncode, refused.stderr.strip()) == (
+        1,
+        "hub: give the number of a delivery, or --peer NAME",
+    )
+    assert hub("deliver", "retry", "7").stderr.strip() == "hub: no delivery has the number 7"
+    assert hub("deliver", "retry", "--peer", "udon").stdout.strip() == "0 in line"

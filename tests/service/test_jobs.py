@@ -160,6 +160,18 @@ class TestEnqueue:
         crew.client.enqueue("note", "send", "sent", lane=Lane.DELIVERY)
         crew.wait_state("send", JobState.DONE)
 
+    def test_a_destination_that_hangs_holds_up_only_its_own_line(self, crew: Crew) -> None:
+        crew.start()
+        gate = crew.folder / "gate"
+        crew.client.enqueue("hang", "dead:1", str(gate), lane=Lane.OUTBOUND, partition="dead")
+        crew.wait_for("hang")
+        crew.client.enqueue("note", "dead:2", "behind it", lane=Lane.OUTBOUND, partition="dead")
+        crew.client.enqueue("note", "alive:1", "other", lane=Lane.OUTBOUND, partition="alive")
+        crew.wait_state("alive:1", JobState.DONE)
+        assert crew.lines()[-1] == "note other"
+        gate.touch()
+        crew.wait_state("dead:2", JobState.DONE)
+
     def test_a_worker_takes_only_the_lanes_it_was_given(self, crew: Crew) -> None:
         crew.start("worker-1", Lane.DELIVERY)
         crew.client.enqueue("note", "analysis", "a")

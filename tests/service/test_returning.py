@@ -22,7 +22,10 @@ from pacs_gateway.inbox import Inbox
 from service import studies
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import session_scope
+from service.delivery_lists import list_deliveries
+from service.hospital_modes import Mode, switch_mode
 from service.pathway import Pathway, admit
+from service.peers import add_peer
 from service.result_objects import ResultObject, objects_of
 from service.reviews import review_finding
 from service.settings import Settings
@@ -161,6 +164,44 @@ class TestReturnResult:
             back[-1].write_bytes(storage.path(row.storage_key).read_bytes())
         again = admit(arrive(inbox, back), engine, storage)
         assert (again.id, again.revision, again.state) == (study.id, 1, study.state)
+
+    def test_each_destination_is_sent_the_kinds_that_it_wants(
+        self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
+    ) -> None:
+        with session_scope(engine) as session:
+            for name, objects_wanted, hcode in (
+                ("udon", ["sr", "seg", "pdf"], "10671"),
+                ("udon-old", ["sc"], "10671"),
+                ("udon-nothing", [], "10671"),
+                ("loei", ["sr"], "10705"),
+            ):
+                add_peer(
+                    session,
+                    name,
+                    ae_title="PACS",
+                    host="127.0.0.1",
+                    port=104,
+                    hcode=hcode,
+                    objects=objects_wanted,
+                )
+        paths = simulated(tmp_path / "ct", Lesion("iph", 2.0, "right", "putamen"))
+        run(pathway, engine, storage, arrive(inbox, paths))
+        with session_scope(engine, write=False) as session:
+            found = {row.peer: row for row, _ in list_deliveries(session, OPERATOR)}
+        kinds = {peer: sorted({item["kind"] for item in row.items}) for peer, row in found.items()}
+        assert kinds == {"udon": ["seg", "sr"], "udon-old": ["sc"]}
+        assert all(row.urgent for row in found.values()), "a flagged study goes first"
+
+    def test_nothing_is_sent_while_the_hospital_only_watches(
+        self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
+    ) -> None:
+        with session_scope(engine) as session:
+            add_peer(session, "udon", ae_title="P", host="127.0.0.1", port=104, hcode="10671", objects=["sr"])
+            switch_mode(session, OPERATOR, "10671", Mode.SILENT)
+        study = run(pathway, engine, storage, arrive(inbox, simulated(tmp_path / "ct", age=12.0)))
+        assert objects(engine, study)
+        with session_scope(engine, write=False) as session:
+            assert not list_deliveries(session, OPERATOR)
 
     def test_a_signed_review_makes_a_final_report_that_replaces_the_first(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
