@@ -5,6 +5,7 @@ from importlib import import_module
 
 import typer
 
+from pacs_gateway.pseudonyms import BadKey
 from service.errors import HubError
 from service.settings import BadSetting
 
@@ -22,6 +23,7 @@ COMMANDS = {
     "peer": "service.commands.peers",
     "tls": "service.commands.tls",
     "deliver": "service.commands.deliver",
+    "deidentify": "service.commands.deidentify",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:
@@ -47,7 +49,7 @@ def main() -> None:
     """Run a command; a refusal is one line on standard error and exit status 1."""
     try:
         build_app(*(word for word in sys.argv[1:2] if word in COMMANDS))()
-    except (HubError, BadSetting) as refusal:
+    except (HubError, BadSetting, BadKey) as refusal:
         print(f"hub: {refusal}", file=sys.stderr)
         sys.exit(1)
 
