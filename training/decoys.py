@@ -7,8 +7,9 @@ import numpy as np
 from scipy import ndimage
 
 from model.calibration import Floats
+from training.bleeds import somewhere
 from training.cases import Case, FloatArray
-from training.paint import Ground, somewhere
+from training.ground import Ground
 
 Decoy = Callable[[Ground, FloatArray, np.random.Generator], FloatArray]
 
@@ -30,22 +31,9 @@ def _mix(hu: FloatArray, weight: Floats, value: float) -> FloatArray:
     return mixed
 
 
-def _midline(ground: Ground) -> tuple[FloatArray, FloatArray]:
-    """Distance to the right of the mid-sagittal plane, and towards the back, in mm from the middle."""
-    x, y = ground.x_mm[ground.inside], ground.y_mm[ground.inside]
-    spread = np.cov(x, y)
-    # of the two main directions the one nearer to front-back, since a vertex section may be wider than long
-    back = max(np.linalg.eigh(spread)[1].T, key=lambda axis: abs(float(axis[1])))
-    back = back * np.sign(back[1])
-    away_x, away_y = ground.x_mm - float(x.mean()), ground.y_mm - float(y.mean())
-    across: FloatArray = (away_x * back[1] - away_y * back[0]).astype(np.float32)
-    along: FloatArray = (away_x * back[0] + away_y * back[1]).astype(np.float32)
-    return across, along
-
-
 def _choroid(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Calcified choroid plexus on one side or both."""
-    across, along = _midline(ground)
+    across, along = ground.across_mm, ground.along_mm
     where = ground.ventricles & (along > 0)
     if not where.any():
         return hu
@@ -62,7 +50,7 @@ def _choroid(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatA
 
 def _pineal(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A calcified spot in the midline."""
-    across, along = _midline(ground)
+    across, along = ground.across_mm, ground.along_mm
     deep = ground.depth_mm > 35
     height = somewhere(ground, deep if deep.any() else ground.inside, rng)[0]
     size = rng.uniform(1.5, 3.5)
@@ -73,7 +61,7 @@ def _pineal(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatAr
 
 def _falx(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A dense or partly calcified falx, thicker towards the back."""
-    across, along = _midline(ground)
+    across, along = ground.across_mm, ground.along_mm
     bend = rng.uniform(-2, 2)
     half = rng.uniform(0.5, 1.3) + 0.8 * np.clip(along / 70, 0, 1)
     far = np.abs(along) > rng.uniform(15, 40)
@@ -83,7 +71,7 @@ def _falx(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArra
 
 def _sinus(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Dense blood of a young or dry patient in the sagittal sinus."""
-    across, along = _midline(ground)
+    across, along = ground.across_mm, ground.along_mm
     size = rng.uniform(2.5, 5.0)
     weight = 1.5 - ((across / size) ** 2 + ((ground.depth_mm - 1.0) / size) ** 2)
     return _mix(hu, weight * (along > 30) * ground.inside, float(rng.uniform(48, 68)))

@@ -1,0 +1,170 @@
+"""Lesions put into heads that have none: bright or dark in their masks, no trace of the brush elsewhere."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from model.network import MASKS
+from model.phantom import simulate_head
+from model.stroke import StrokeType
+from model.volume import load_head_ct
+from tests import hub
+from training.bleeds import BLEEDS
+from training.cases import Case, CaseCard
+from training.ground import Ground, survey
+from training.implant import main
+from training.insert import insert_case, twin_case
+
+GRID_MM = 1.6
+
+
+def head(seed: int, age: float) -> tuple[Case, Ground]:
+    """A simulated head without a lesion, as if it were a real one."""
+    phantom = simulate_head(seed, side=144, fov_mm=144 * GRID_MM, slices=29, age=age)
+    card = CaseCard(f"clean-{seed}", "clean", f"p{seed}", 5.0, (), dict.fromkeys(map(str, BLEEDS), 0))
+    case = Case(card, phantom.hu, np.zeros(phantom.hu.shape, np.uint16))
+    ground = survey(case, grid_mm=GRID_MM)
+    assert ground is not None
+    return case, ground
+
+
+@pytest.fixture(scope="module")
+def old() -> tuple[Case, Ground]:
+    return head(12, 74.0)
+
+
+def mask_of(case: Case, kind: StrokeType) -> np.ndarray:
+    return (case.masks >> np.uint16(MASKS.index(kind)) & 1).astype(bool)
+
+
+class TestGround:
+    def test_ventricles_lie_in_the_middle(self, old: tuple[Case, Ground]) -> None:
+        ground = old[1]
+        assert 5 < ground.ventricles.sum() * GRID_MM**2 * 5 / 1000 < 90
+        assert np.abs(ground.across_mm[ground.ventricles]).mean() < 25
+
+    @pytest.mark.parametrize(("sigma", "blur"), [(2.0, 0.5), (5.0, 0.9)])
+    def test_grain_is_measured(self, sigma: float, blur: float) -> None:
+        noise = ndimage.gaussian_filter(
+            np.random.default_rng(1).standard_normal((8, 90, 90)), (0, blur, blur)
+        )
+        phantom = np.full((8, 90, 90), 1000.0)
+        phantom[:, 6:-6, 6:-6] = 32 + sigma * (noise / noise.std())[:, 6:-6, 6:-6]
+        card = CaseCard("flat", "clean", "p", 5.0, ())
+        ground = survey(
+            Case(card, phantom.astype(np.int16), np.zeros(phantom.shape, np.uint16)), grid_mm=GRID_MM
+        )
+        assert ground is not None
+        assert ground.noise_hu == pytest.approx(sigma, rel=0.25)
+        assert ground.noise_px == pytest.approx(blur, abs=0.2)
+        drawn = ground.grain(np.random.default_rng(2))
+        assert drawn.std() == pytest.approx(ground.noise_hu, rel=0.1)
+
+    def test_nothing_is_surveyed_without_a_skull(self) -> None:
+        card = CaseCard("soft", "clean", "p", 5.0, ())
+        soft = Case(card, np.full((4, 64, 64), 30, np.int16), np.zeros((4, 64, 64), np.uint16))
+        assert survey(soft, grid_mm=GRID_MM) is None
+
+
+class TestInsert:
+    @pytest.mark.parametrize("kind", list(BLEEDS), ids=str)
+    def test_blood_is_bright_in_its_mask_and_nowhere_far(
+        self, old: tuple[Case, Ground], kind: StrokeType
+    ) -> None:
+        case, ground = old
+        made = [insert_case(case, ground, seed=seed, grid_mm=GRID_MM, kinds=[kind]) for seed in range(3)]
+        seen = [each for each in made if each is not None]
+        assert len(seen) >= 2
+        for each in seen:
+            mask = mask_of(each, kind)
+            gain = each.hu.astype(float) - case.hu
+            assert gain[mask].mean() > 10
+            assert 33 < np.median(each.hu[mask]) < 95
+            assert np.array_equal(mask_of(each, StrokeType.ANY_ICH), mask)
+            assert each.card.labels[kind] == each.card.labels[StrokeType.ANY_ICH] == 1
+            assert not gain[:, ~ground.inside.any(axis=0)].any()
+
+    def test_an_infarct_darkens_tissue_and_spares_fluid_and_bone(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        made = insert_case(case, ground, seed=5, grid_mm=GRID_MM, kinds=["acute_ischaemia"], size=1.5)
+        assert made is not None
+        mask = mask_of(made, StrokeType.ACUTE_ISCHAEMIA)
+        gain = made.hu.astype(float) - case.hu
+        assert -14 < gain[mask].mean() < -0.8
+        assert np.abs(gain[case.hu > 200]).max(initial=0) == 0
+        assert StrokeType.ANY_ICH not in made.card.labels or not made.card.labels[StrokeType.ANY_ICH]
+
+    def test_grain_of_blood_is_that_of_the_head(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        ratios = []
+        for seed in range(4):
+            made = insert_case(case, ground, seed=seed, grid_mm=GRID_MM, kinds=["iph"], size=3.0)
+            assert made is not None
+            core = ndimage.binary_erosion(mask_of(made, StrokeType.IPH), np.ones((1, 3, 3)), iterations=2)
+            fine = made.hu - ndimage.gaussian_filter(made.hu.astype(np.float32), (0, 1.2, 1.2))
+            plain = (
+                ground.inside & (ground.depth_mm > 10) & (ground.csf < 0.1) & ~mask_of(made, StrokeType.IPH)
+            )
+            ratios.append(float(fine[core].std() / fine[plain].std()))
+        assert 0.6 < np.median(ratios) < 1.5
+
+    def test_blood_fades_into_brain_over_more_than_a_pixel(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        made = insert_case(case, ground, seed=3, grid_mm=GRID_MM, kinds=["iph"], size=3.0)
+        assert made is not None
+        mask = mask_of(made, StrokeType.IPH)
+        edge = mask & ~ndimage.binary_erosion(mask, np.ones((1, 3, 3)))
+        core = ndimage.binary_erosion(mask, np.ones((1, 3, 3)), iterations=2)
+        assert core.sum() > 20
+        assert np.median(case.hu[mask]) + 8 < np.median(made.hu[edge]) < np.median(made.hu[core]) - 4
+
+    def test_same_seed_same_head(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        one, two = (insert_case(case, ground, seed=8, grid_mm=GRID_MM) for _ in range(2))
+        assert one is not None
+        assert two is not None
+        assert np.array_equal(one.hu, two.hu)
+        assert one.card == two.card
+
+    def test_unknown_kind_is_refused(self, old: tuple[Case, Ground]) -> None:
+        with pytest.raises(ValueError, match="tumour"):
+            insert_case(*old, seed=1, grid_mm=GRID_MM, kinds=["tumour"])
+
+
+class TestTwin:
+    def test_a_paste_without_blood_changes_pixels_but_not_density(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        changed = 0
+        for seed in range(6):
+            twin = twin_case(case, ground, seed=seed, grid_mm=GRID_MM)
+            assert twin.card.labels == case.card.labels
+            assert np.array_equal(twin.masks, case.masks)
+            touched = twin.hu != case.hu
+            changed += int(touched.sum())
+            if touched.sum() > 50:
+                gain = twin.hu[touched].astype(float) - np.clip(case.hu[touched], -50, 100)
+                assert abs(float(np.median(gain))) < 5
+        assert changed > 500
+
+
+class TestImplant:
+    def test_a_real_normal_becomes_studies_that_the_hub_reads(self, tmp_path: Path) -> None:
+        study = hub.real_ct("normal-ct")[0].parent
+        assert main([str(study), str(tmp_path / "out"), "--n", "2", "--side", "256"]) == 0
+        rows = [json.loads(line) for line in (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()]
+        assert rows
+        for row in rows:
+            assert row["source"] == "inserted"
+            assert sum(row["lesion_ml"].values()) > 0
+            volume = load_head_ct([tmp_path / "out" / name for name in row["files"]])
+            assert volume.hu.shape[1:] == (256, 256)
+
+    def test_a_folder_without_a_head_is_refused_by_name(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "note.txt").write_text("no image")
+        assert main([str(tmp_path), str(tmp_path / "out")]) == 1
+        assert "not used" in capsys.readouterr().err
