@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import ndimage
 from model.calibration import decide, overall, sigmoid
 from model.engine import Engine, EngineName, FloatArray, Outputs, candidates, open_engine
 from model.quality import REVIEW_CODES
+from model.site import load_site
 from model.stroke import Note, Prediction, SliceScore, StrokeType
 from model.transforms import ModelInput, to_model_input
 from model.volume import Volume
@@ -40,7 +41,12 @@ class Detector:
     """A model package ready to read studies; one per process, not shared between threads."""
 
     def __init__(
-        self, artefact_path: Path, engine: EngineName = "auto", *, threads: int | None = None
+        self,
+        artefact_path: Path,
+        engine: EngineName = "auto",
+        *,
+        threads: int | None = None,
+        site: Path | None = None,
     ) -> None:
         """Load and prove a package.
 
@@ -48,11 +54,16 @@ class Detector:
             artefact_path: Folder of the package.
             engine: `auto` takes the first of OpenVINO, ONNX Runtime and torch that passes the golden studies.
             threads: Of the engine; all cores by default.
+            site: File of one site's thresholds, over those of the package (`model.site`).
 
         Raises:
             BadArtefact: files changed, or no engine reproduces the golden studies within 0.01.
+            BadSite: the site's file is for another package, or makes no sense.
         """
         self.artefact: Artefact = load_artefact(artefact_path)
+        if site is not None:
+            thresholds = load_site(site, self.artefact.digest, self.artefact.calibrations)
+            self.artefact = replace(self.artefact, calibrations=thresholds)
         self._engine = self._prove(engine, threads or os.cpu_count() or 1)
 
     @property

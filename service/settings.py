@@ -60,6 +60,9 @@ class Settings:
     model: Path = SHIPPED_MODEL
     """The folder of the model package that workers load."""
 
+    model_site: str = ""
+    """A file of one site's thresholds over those of the package, from `python -m training.conformal`."""
+
     jobs_url: str = ""
     """Where jobs are kept. Empty: the PostgreSQL of HUB_DATABASE_URL, else SQLite in the data folder."""
 

@@ -69,3 +69,19 @@ def ranking(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Statistic:
         return float((high * (below + low / 2)).sum() / pairs) if pairs > 0 else float("nan")
 
     return statistic
+
+
+def average_precision(scores: npt.ArrayLike, labels: npt.ArrayLike) -> Statistic:
+    """Area under the precision-recall curve as a step function; tied scores are one step."""
+    values, place = np.unique(-np.asarray(scores, np.float64), return_inverse=True)
+    positive = np.asarray(labels, np.float64)
+
+    def statistic(weights: Floats) -> float:
+        hits = np.bincount(place, weights * positive, minlength=len(values))
+        all_ = np.bincount(place, weights, minlength=len(values))
+        if hits.sum() == 0:
+            return float("nan")
+        precision = np.cumsum(hits) / np.maximum(np.cumsum(all_), 1e-12)
+        return float((precision * hits).sum() / hits.sum())
+
+    return statistic

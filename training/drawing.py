@@ -62,6 +62,36 @@ def probabilities(positive: Sequence[float], negative: Sequence[float], points: 
     return _svg("Probabilities by truth", parts, height)
 
 
+def confusion(three_way: Mapping[str, Mapping[str, int]]) -> str:
+    """Truth against answer, each cell as dark as its share of its row."""
+    wide, high = SIZE / 4, 48
+    parts = []
+    for row, (truth, counts) in enumerate(three_way.items()):
+        total = max(1, sum(counts.values()))
+        top = TOP + 18 + row * high
+        parts.append(f'<text x="{LEFT - 6}" y="{top + high / 2 + 4}" text-anchor="end">{truth[:3]}.</text>')
+        for column, (answer, count) in enumerate(counts.items()):
+            left = LEFT + column * wide
+            share = 0.85 * count / total
+            parts.append(
+                f'<rect class="box" x="{left}" y="{top}" width="{wide}" height="{high}" '
+                f'style="fill:var(--accent);fill-opacity:{share:.2f}"/>'
+                f'<text x="{left + wide / 2}" y="{top + high / 2 + 4}" text-anchor="middle">{count}</text>'
+            )
+            if row == 0:
+                parts.append(
+                    f'<text x="{left + wide / 2}" y="{TOP + 10}" text-anchor="middle">{answer}</text>'
+                )
+    return _svg("Truth against answer", parts, TOP + 24 + 2 * high)
+
+
+def froc(curve: Sequence[Sequence[float]]) -> str:
+    """Share of lesions found against false suspicions per study, to 2 per study."""
+    parts = [_frame("false suspicions per study / 2", "lesions found")]
+    parts.append(_line([(0.0, 0.0), *((min(false / 2, 1.0), share) for false, share in curve)], "curve"))
+    return _svg("FROC curve", parts)
+
+
 def _from(values: Any, cut: float) -> float:
     """Share of sorted values at or above a cut."""
     return float(len(values) - np.searchsorted(values, cut, side="left")) / max(1, len(values))

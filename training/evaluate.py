@@ -1,7 +1,7 @@
 """Measure a model package on labelled studies: `python -m training.evaluate MODEL MANIFEST [--out DIR]`.
 
-Writes report.json and report.html, which is whole in itself. What the manifest holds: `training.manifest`.
-Also scores prepared cases for the trainer.
+Writes report.json, and report.html and report.th.html, which are whole in themselves. What the manifest
+holds: `training.manifest`. Also scores prepared cases for the trainer.
 """
 
 import argparse
@@ -18,17 +18,22 @@ from scipy import ndimage
 from model.calibration import TypeCalibration
 from model.detect import Detector
 from model.engine import FloatArray, Outputs
-from model.stroke import Decision, Prediction, StrokeType
-from model.transforms import ModelInput
-from model.volume import UnreadableStudy, Volume, load_head_ct
+from model.forms import load_study as load_any
+from model.read import OpenDetector
+from model.site import BadSite
+from model.stroke import Decision, Prediction, Refusal, StrokeType
+from model.volume import UnreadableStudy, Volume
 from model.weights import BadArtefact
 from training.bootstrap import RESAMPLES, SEED
 from training.cases import Case
 from training.gallery import Pick, inline_slices, pick_cases
-from training.judgement import Reading, Refused, judge
+from training.judgement import Reading, Refused, judge, lagging
+from training.localise import locate, on_mask_grid, read_mask
+from training.localise import summarise as locate_summary
 from training.manifest import BadManifest, KnownStudy, read_manifest
 from training.page import write_page
 from training.report import POPULATIONS, ScoredStudy, as_table
+from training.thai import translate
 
 Run = Callable[[FloatArray, FloatArray], Outputs]
 HIT_PIXELS = 3
@@ -38,15 +43,7 @@ NUM_PICKS = 4
 """Studies shown of each sort."""
 
 
-class RecordingDetector(Detector):
-    """A detector that keeps the bare outputs of its last study: `detect` is silent on types not assessed."""
-
-    last: Outputs
-
-    def run(self, shown: ModelInput) -> Outputs:
-        """The network's bare outputs, kept."""
-        self.last = super().run(shown)
-        return self.last
+RecordingDetector = OpenDetector
 
 
 def score_case(run: Run, case: Case, population: str) -> ScoredStudy:
@@ -78,12 +75,17 @@ def hits(case: Case, outputs: Outputs) -> list[bool]:
 
 
 def load_study(study: KnownStudy) -> Volume:
-    """Load the DICOM of one study.
+    """Load one study, in whatever form it is.
 
     Raises:
-        UnreadableStudy: it is refused.
+        UnreadableStudy: it is refused, or cannot be read at all.
     """
-    return load_head_ct([path for path in sorted(study.folder.rglob("*")) if path.is_file()])
+    try:
+        return load_any(study.folder).volume
+    except UnreadableStudy:
+        raise
+    except ValueError as error:
+        raise UnreadableStudy([Refusal.UNDECODABLE], (), str(error)) from error
 
 
 def read_study(detector: RecordingDetector, study: KnownStudy) -> Reading:
@@ -148,6 +150,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """The report: figures by population and type, and what was refused."""
     num = Counter(study.population for study in studies)
+    figures = judge(readings, refused, detector.artefact.calibrations, prevalences=prevalences)
     reasons = Counter(reason for each in refused for reason in each.reasons)
     return {
         "model": detector.artefact.name,
@@ -166,8 +169,33 @@ def evaluate(
             }
             for each in refused
         ],
-        "figures": judge(readings, refused, detector.artefact.calibrations, prevalences=prevalences),
+        "figures": figures,
+        "lagging_strata": lagging(figures),
+        "masks": locate_all(detector, studies, {reading.name for reading in readings}),
+        "studies": [
+            {
+                "case": each.name,
+                "population": each.population,
+                "patient": each.patient,
+                "labels": {str(kind): value for kind, value in each.labels.items()},
+                "probabilities": {str(kind): value for kind, value in each.probabilities.items()},
+                "answers": {str(kind): str(value) for kind, value in each.answers.items()},
+            }
+            for each in readings
+        ],
     }
+
+
+def locate_all(detector: Detector, studies: Sequence[KnownStudy], read: set[str]) -> dict[str, Any] | None:
+    """FROC, Dice and volume error of the real studies with a mask; None without any."""
+    found = []
+    for study in studies:
+        if study.mask is not None and study.name in read and study.population == "real":
+            volume = load_study(study)
+            heat = detector.heat(volume)
+            truth = on_mask_grid(read_mask(study.mask, volume), heat)
+            found.append(locate(study.name, study.patient, truth, heat))
+    return locate_summary(found)
 
 
 def show_cases(
@@ -199,12 +227,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"default {', '.join(map(str, PREVALENCES))}",
     )
     parser.add_argument("--cases", type=int, default=NUM_PICKS, help="studies shown of each sort; 0: none")
+    parser.add_argument("--site", type=Path, help="a site's thresholds over those of the package")
+    parser.add_argument("--gate", action="store_true", help="exit code 1 if a stratum lags behind the whole")
     parser.add_argument("--threads", type=int, default=None)
     options = parser.parse_args(arguments)
     try:
-        detector = RecordingDetector(options.model, threads=options.threads)
+        detector = RecordingDetector(options.model, threads=options.threads, site=options.site)
         studies = read_manifest(options.manifest)
-    except (OSError, BadArtefact, BadManifest) as error:
+    except (OSError, BadArtefact, BadManifest, BadSite) as error:
         print(f"cannot evaluate: {error}", file=sys.stderr)
         return 2
     readings, refused = read_all(detector, studies)
@@ -215,9 +245,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     (out / "report.html").write_text(page, encoding="utf-8")
+    (out / "report.th.html").write_text(translate(page), encoding="utf-8")
     print(as_table(report["figures"]))
-    print(f"{len(studies)} studies, {len(refused)} refused; report.json and report.html in {out}")
-    return 0
+    print(f"{len(studies)} studies, {len(refused)} refused; reports in {out}")
+    for name in report["lagging_strata"]:
+        print(f"lags behind the whole: {name}")
+    return int(options.gate and bool(report["lagging_strata"]))
 
 
 def share_of_studies(text: str) -> float:

@@ -44,9 +44,8 @@ def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Figure | None:
     num_first, num_second = len(first), len(second)
     if num_first == 0 or num_second == 0:
         return None
-    ranks = stats.rankdata(np.concatenate([first, second]))
-    over = (ranks[:num_first] - stats.rankdata(first)) / num_second  # of each positive: negatives below it
-    under = 1 - (ranks[num_first:] - stats.rankdata(second)) / num_first
+    truth = np.arange(num_first + num_second) < num_first
+    over, under = _placements(np.concatenate([first, second]), truth)
     area = float(over.mean())
     variance = _variance(over) / num_first + _variance(under) / num_second
     if variance < 1e-12:
@@ -56,6 +55,52 @@ def auroc(positive: npt.ArrayLike, negative: npt.ArrayLike) -> Figure | None:
         return Figure(area, low, high, num_first + num_second)
     half = Z95 * float(np.sqrt(variance))
     return Figure(area, max(0.0, area - half), min(1.0, area + half), num_first + num_second)
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two models on the same studies."""
+
+    first: float
+    second: float
+    """Areas under the ROC curve."""
+    difference: Figure
+    """First minus second."""
+    p_value: float
+    """Two-sided, of no difference."""
+
+
+def paired_auroc(first: npt.ArrayLike, second: npt.ArrayLike, labels: npt.ArrayLike) -> Paired | None:
+    """Difference of two AUROCs over the same studies with DeLong's interval; None if a group is empty.
+
+    DeLong, DeLong and Clarke-Pearson, Biometrics 1988;44:837.
+    """
+    truth = np.asarray(labels) == 1
+    num_positive, num_negative = int(truth.sum()), int((~truth).sum())
+    if num_positive == 0 or num_negative == 0:
+        return None
+    parts = [_placements(np.asarray(scores, np.float64), truth) for scores in (first, second)]
+    areas = [float(over.mean()) for over, _ in parts]
+    over = parts[0][0] - parts[1][0]
+    under = parts[0][1] - parts[1][1]
+    variance = sum(
+        float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0 for values in (over, under)
+    )
+    value, error = areas[0] - areas[1], float(np.sqrt(variance))
+    figure = Figure(value, value - Z95 * error, value + Z95 * error, num_positive + num_negative)
+    p_value = 1.0 if error == 0 else float(2 * stats.norm.sf(abs(value) / error))
+    return Paired(areas[0], areas[1], figure, p_value)
+
+
+def _placements(
+    scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of each positive the share of negatives below it, of each negative that of positives above it."""
+    positive, negative = scores[truth], scores[~truth]
+    ranks = stats.rankdata(np.concatenate([positive, negative]))
+    over = (ranks[: len(positive)] - stats.rankdata(positive)) / len(negative)
+    under = 1 - (ranks[len(positive) :] - stats.rankdata(negative)) / len(positive)
+    return np.asarray(over, np.float64), np.asarray(under, np.float64)
 
 
 def _variance(values: npt.NDArray[np.float64]) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from model.calibration import TypeCalibration
 from model.stroke import Decision, StrokeType
-from training.bootstrap import RESAMPLES, SEED, Resamples, ranking, share
+from training.bootstrap import RESAMPLES, SEED, Resamples, average_precision, ranking, share
 from training.intervals import Figure, auroc, proportion
 from training.reliability import brier, calibration_error, curve, recalibration
 from training.report import POPULATIONS
@@ -84,6 +84,17 @@ def judge(
     return rows
 
 
+def lagging(figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The strata that break the gate, of types that are assessed."""
+    return [
+        f"{row['population']} {row['stroke_type']}: {each['column']} {each['group']}"
+        for row in figures
+        if row["assessed"]
+        for each in row["strata"]
+        if each["lags"]
+    ]
+
+
 def predictive_value(right: float, wrong: float, prevalence: float) -> float | None:
     """How often an answer is right where so many studies have the finding.
 
@@ -128,6 +139,7 @@ def _figures(
         },
         "bootstrap": {
             "auroc": plain(draws.figure(ranking(said, label))),
+            "auprc": plain(draws.figure(average_precision(said, label))),
             "sensitivity_at_flag": plain(draws.figure(share(flag, positive))),
             "specificity_at_flag": plain(draws.figure(share(~flag, ~positive))),
             "brier": plain(draws.figure(lambda weights: brier(said, label, weights))),

@@ -1,12 +1,15 @@
 """The list of studies of known truth that a model is measured on: JSONL, one row a study.
 
-case      folder of the study, beside the manifest
+case      the study, beside the manifest: a folder of DICOM or of 8-bit pictures, or a NIfTI file
 source    `real` or `simulated` (or another word of report.POPULATIONS); nothing is guessed
 labels    {stroke type: 0 | 1 | null}; null and absent are unknown
 patient   optional; studies of one patient are drawn together (default: every case its own)
 
-and any columns of `strata.COLUMNS`: hospital, scanner, dialect, kernel, spacing_mm, tilt_deg, age, sex,
-onset_h, lesion_ml (a number, or numbers by stroke type).
+mask      optional; NIfTI of all blood, on the grid of the study's images
+
+and any columns of `strata.COLUMNS`: hospital, vendor, scanner, dialect, kernel, spacing_mm, matrix,
+tilt_deg, age, sex, onset_h, old_infarct, calcification, motion (0 or 1), agreement (of the readers),
+lesion_ml (a number, or numbers by stroke type).
 """
 
 import json
@@ -36,14 +39,16 @@ class KnownStudy:
     patient: str
     labels: Mapping[StrokeType, int]
     row: Mapping[str, Any]
+    mask: Path | None = None
+    """NIfTI of all blood."""
 
 
 def read_manifest(path: Path) -> list[KnownStudy]:
     """Read and check a manifest.
 
     Raises:
-        BadManifest: a row has no case, source or labels, names a folder that is not there, or repeats a case.
-        OSError: there is no such file.
+        BadManifest: a row has no case, source or labels, names a folder that is not there, or repeats a
+        case. OSError: there is no such file.
     """
     studies: dict[str, KnownStudy] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
@@ -64,8 +69,11 @@ def _known_study(row: Mapping[str, Any], beside: Path) -> KnownStudy:
     if missing:
         raise BadManifest(f"no {' and no '.join(missing)}")
     name = str(row["case"])
-    if not (beside / name).is_dir():
-        raise BadManifest(f"{beside / name} is not a folder")
+    if not (beside / name).exists():
+        raise BadManifest(f"{beside / name} does not exist")
+    mask = row.get("mask")
+    if mask is not None and not (beside / str(mask)).is_file():
+        raise BadManifest(f"mask {beside / str(mask)} is not a file")
     # before there was `source`, `real` said it
     source = row.get("source") or (
         {True: "real", False: "simulated"}.get(row["real"]) if "real" in row else None
@@ -79,6 +87,7 @@ def _known_study(row: Mapping[str, Any], beside: Path) -> KnownStudy:
         patient=str(row.get("patient") or name),
         labels=_labels(row["labels"]),
         row=row,
+        mask=None if mask is None else beside / str(mask),
     )
 
 

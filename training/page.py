@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from training import drawing
+from training import drawing, sections
 from training.gallery import Pick
 from training.report import POPULATIONS
-from training.strata import LEAST_POSITIVES, MOST_LOST
 
 Row = Mapping[str, Any]
 
@@ -48,6 +47,9 @@ INTERVALS = (
 )
 
 
+KIND_PARTS = (sections.answers, sections.calibration, sections.predictive, sections.volumes, sections.strata)
+
+
 def write_page(report: Row, cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
     """The whole page.
 
@@ -55,18 +57,18 @@ def write_page(report: Row, cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
         report: As written to report.json.
         cases: Studies worth looking at with their pictures as data URLs.
     """
-    sections = []
+    parts = []
     for population, words in POPULATIONS.items():
         rows = [row for row in report["figures"] if row["population"] == population]
         shown = [case for case in cases if case[0].population == population]
         if rows or report["num_by_population"].get(population):
             num = report["num_by_population"].get(population, 0)
-            sections.append(_population(population, words, num, rows, shown))
+            parts.append(_population(population, words, num, rows, shown))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>Evaluation of {escape(report['model'])}</title><style>{STYLE}</style></head><body>"
-        f"{_head(report)}{''.join(sections)}{_refused(report)}</body></html>\n"
+        f"{_head(report)}{''.join(parts)}{sections.masks(report.get('masks'))}{_refused(report)}</body></html>\n"
     )
 
 
@@ -82,8 +84,16 @@ def _head(report: Row) -> str:
         f"Bootstrap: {draws['resamples']} draws, seed {draws['seed']}.</p>"
         "<p><strong>Research use only.</strong> Triage beside the standard of care, not a diagnosis. "
         "Thresholds are those frozen in the package; nothing here was tuned on these studies.</p>"
-        f'<p class="soft">{INTERVALS}</p>'
+        f'<p class="soft">{INTERVALS}</p>{_lagging(report)}'
     )
+
+
+def _lagging(report: Row) -> str:
+    """The gate: strata whose sensitivity lies too far below the whole's."""
+    names = report.get("lagging_strata", ())
+    if not names:
+        return ""
+    return "".join(f'<p class="warn">Lags behind the whole: {escape(name)}</p>' for name in names)
 
 
 def _population(
@@ -110,11 +120,11 @@ def _overview(rows: Sequence[Row]) -> str:
             row["stroke_type"],
             "yes" if row["assessed"] else "no",
             f"{row['num_positive']} / {row['num_negative']}",
-            _words(row["auroc"]),
-            _words(row["sensitivity_at_flag"]),
-            _words(row["specificity_at_flag"]),
-            _words(row["bootstrap"]["brier"]),
-            _words(row["bootstrap"]["ece"]),
+            sections.words(row["auroc"]),
+            sections.words(row["sensitivity_at_flag"]),
+            sections.words(row["specificity_at_flag"]),
+            sections.words(row["bootstrap"]["brier"]),
+            sections.words(row["bootstrap"]["ece"]),
         ]
         for row in rows
     ]
@@ -123,7 +133,7 @@ def _overview(rows: Sequence[Row]) -> str:
         "Of a type that is not assessed the hub says nothing; "
         "its row shows what the thresholds in the package would give."
     )
-    return _table(names, cells) + f'<p class="soft">{note}</p>'
+    return sections.table(names, cells) + f'<p class="soft">{note}</p>'
 
 
 def _kind(row: Row, cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
@@ -139,6 +149,7 @@ def _kind(row: Row, cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
             "Calibration: bins of equal numbers, Wilson's intervals.",
         ),
         (drawing.probabilities(scores["positive"], scores["negative"], points), "Every study by its truth."),
+        (drawing.confusion(row["three_way"]), "Truth against answer."),
     ]
     figures = "".join(f"<figure>{svg}<figcaption>{words}</figcaption></figure>" for svg, words in pictures)
     return (
@@ -146,150 +157,20 @@ def _kind(row: Row, cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
         f'<p class="soft">Flag from {row["flag"]:.3f}, clear below {row["clear"]:.3f}; '
         f"{row['num_patients']} patients.</p>"
         f'<div class="pictures">{figures}</div>'
-        f"{_answers(row)}{_calibration(row)}{_predictive(row)}{_volumes(row)}{_strata(row)}{_cases(cases)}"
+        f"{''.join(part(row) for part in KIND_PARTS)}{sections.cases(cases)}"
     )
-
-
-def _answers(row: Row) -> str:
-    words = ("flag", "review", "clear", "refused")
-    cells = [
-        [name, *(str(row["three_way"][name][word]) for word in words)] for name in ("positive", "negative")
-    ]
-    drawn = row["bootstrap"]
-    more = [
-        ["sensitivity of a flag", _words(row["sensitivity_at_flag"]), _words(drawn["sensitivity_at_flag"])],
-        ["specificity of a flag", _words(row["specificity_at_flag"]), _words(drawn["specificity_at_flag"])],
-        ["AUROC", _words(row["auroc"]), _words(drawn["auroc"])],
-        ["positives called clear", _words(row["positives_cleared"]), ""],
-        ["negatives called clear", _words(row["negatives_cleared"]), ""],
-        ["left for review", _words(row["reviewed"]), ""],
-    ]
-    return (
-        "<h4>What was answered</h4>"
-        + _table(["truth", *words], cells)
-        + _table(["", "DeLong or Wilson", "bootstrap"], more)
-    )
-
-
-def _calibration(row: Row) -> str:
-    fit = row["calibration_slope"], row["calibration_in_the_large"]
-    cells = [
-        ["Brier (bootstrap)", _words(row["bootstrap"]["brier"])],
-        ["ECE, 15 bins of equal mass (bootstrap)", _words(row["bootstrap"]["ece"])],
-        ["slope (1 is right, below 1 too extreme)", _words(fit[0])],
-        ["in the large (0 is right, above 0 said too little)", _words(fit[1])],
-    ]
-    lacking = (
-        ""
-        if fit[0]
-        else '<p class="soft">No slope: positives and negatives do not overlap, or are too few.</p>'
-    )
-    return "<h4>Calibration</h4>" + _table(["", ""], cells) + lacking
-
-
-def _predictive(row: Row) -> str:
-    cells = [
-        [
-            f"{each['prevalence']:.1%}",
-            _words(each["ppv_of_flag"], none="nothing was flagged"),
-            _words(each["npv_of_clear"], none="nothing was cleared"),
-            f"{each['flags_in_100']:g}",
-        ]
-        for each in row["predictive_values"]
-    ]
-    note = (
-        "The mix of these studies is not that of a hospital. "
-        "Brackets join the worst and best ends of both intervals."
-    )
-    return (
-        "<h4>At a hospital's prevalence</h4>"
-        + _table(["prevalence", "PPV of a flag", "NPV of a clear", "flags in 100 studies"], cells)
-        + f'<p class="soft">{note}</p>'
-    )
-
-
-def _volumes(row: Row) -> str:
-    if not row["missed_by_volume"]:
-        return ""
-    names = ("num", "flag", "review", "clear")
-    cells = [[each["group"], *(str(each[name]) for name in names)] for each in row["missed_by_volume"]]
-    missed = [
-        [case["case"], f"{case['lesion_ml']:.1f} mL", f"{case['probability']:.3f}", case["answer"]]
-        for each in row["missed_by_volume"]
-        for case in each["not_flagged"]
-    ]
-    lost = (
-        _table(["not flagged", "volume", "probability", "answer"], missed)
-        if missed
-        else "<p>None was missed.</p>"
-    )
-    return "<h4>Missed, by volume of the lesion</h4>" + _table(["volume", *names], cells) + lost
-
-
-def _strata(row: Row) -> str:
-    if not row["strata"]:
-        return ""
-    cells, last = [], ""
-    for each in row["strata"]:
-        lags = "  lags" if each["lags"] else ""
-        cells.append(
-            [
-                each["column"] if each["column"] != last else "",
-                each["group"],
-                f"{each['num_positive']} / {each['num_negative']}",
-                _words(each["sensitivity"]) + lags,
-                _words(each["specificity"]),
-            ]
-        )
-        last = each["column"]
-    note = (
-        f"“lags”: at least {LEAST_POSITIVES} positives and a sensitivity more than "
-        f"{100 * MOST_LOST:.0f} points below the whole's. Smaller groups prove nothing either way."
-    )
-    table = _table(["", "group", "pos / neg", "sensitivity", "specificity"], cells)
-    return f'<h4>Strata</h4>{table}<p class="soft">{note}</p>'
-
-
-def _cases(cases: Sequence[tuple[Pick, Sequence[str]]]) -> str:
-    figures = []
-    for pick, pictures in cases:
-        images = "".join(f'<img src="{url}" alt="Key slice of {escape(pick.name)}"> ' for url in pictures)
-        figures.append(
-            f"<figure>{images}<figcaption><strong>{escape(pick.why)}</strong> {escape(pick.name)}: "
-            f"{pick.probability:.3f}, {escape(pick.answer)}</figcaption></figure>"
-        )
-    if not figures:
-        return ""
-    note = "Slices where the network saw most; the outline is its own suspicion, not the truth."
-    shown = f'<div class="cases">{"".join(figures)}</div>'
-    return f'<h4>Worst and best studies</h4><p class="soft">{note}</p>{shown}'
 
 
 def _refused(report: Row) -> str:
     if not report["refused"]:
         return "<h2>Refused</h2><p>None.</p>"
-    counts = _table(["reason", "studies"], [[reason, str(num)] for reason, num in report["refusals"].items()])
+    counts = sections.table(
+        ["reason", "studies"], [[reason, str(num)] for reason, num in report["refusals"].items()]
+    )
     cells = [
         [each["case"], POPULATIONS[each["population"]], ", ".join(each["refusals"]), each["text"]]
         for each in report["refused"]
     ]
-    return f"<h2>Refused, {len(cells)} studies</h2>{counts}" + _table(["case", "of", "reasons", "why"], cells)
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    lines = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _cell(text: str) -> str:
-    css = ' class="text"' if len(text) > 60 else ""
-    return f"<td{css}>{escape(text)}</td>"
-
-
-def _words(figure: Mapping[str, float] | None, none: str = "-") -> str:
-    """A figure with its interval; a dash between its ends would look like a minus where one is negative."""
-    if figure is None:
-        return none
-    between = " to " if figure["low"] < 0 else "-"
-    return f"{figure['value']:.3f} ({figure['low']:.3f}{between}{figure['high']:.3f})"
+    return f"<h2>Refused, {len(cells)} studies</h2>{counts}" + sections.table(
+        ["case", "of", "reasons", "why"], cells
+    )

@@ -13,6 +13,7 @@ from training.intervals import Figure, proportion
 Bools = npt.NDArray[np.bool_]
 
 VOLUME_ML = (5.0, 25.0)
+PRESENCE = frozenset({"old_infarct", "calcification", "motion"})
 LEAST_POSITIVES = 20
 MOST_LOST = 0.10
 """A stratum of at least LEAST_POSITIVES whose sensitivity lies further below the whole's breaks the bar."""
@@ -45,14 +46,20 @@ class Column:
 
 COLUMNS = (
     Column("hospital", "hospital"),
+    Column("vendor", "vendor"),
     Column("scanner", "scanner"),
     Column("header dialect", "dialect"),
     Column("kernel", "kernel"),
     Column("slice thickness", "spacing_mm", (1.75, 4.5), "mm"),
+    Column("matrix", "matrix", (400.0, 600.0), "pixels"),
     Column("gantry tilt", "tilt_deg", (5.0, 15.0), "deg"),
     Column("age", "age", (50.0, 65.0, 80.0), "years"),
     Column("sex", "sex"),
     Column("onset to CT", "onset_h", (4.5, 24.0), "h"),
+    Column("old infarct", "old_infarct"),
+    Column("calcification", "calcification"),
+    Column("motion", "motion"),
+    Column("readers", "agreement"),
     Column("lesion volume", "lesion_ml", VOLUME_ML, "mL"),
 )
 
@@ -60,6 +67,10 @@ COLUMNS = (
 def group_of(column: Column, row: Mapping[str, Any], kind: StrokeType) -> str | None:
     """The group of a study; None where the manifest says nothing."""
     value = lesion_ml(row, kind) if column.key == "lesion_ml" else row.get(column.key)
+    if column.key == "old_infarct" and value is None:
+        value = row.get("labels", {}).get("old_infarct")
+    if column.key in PRESENCE and value in (0, 1):
+        return "present" if value else "absent"
     if value is None or value == "":
         return None
     return band(abs(float(value)), column.edges, column.unit) if column.edges else str(value)

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -72,7 +73,8 @@ def work(
 
 def _open_detector(settings: Settings) -> Detector:
     try:
-        return Detector(settings.model, threads=_threads(settings))
+        site = Path(settings.model_site) if settings.model_site else None
+        return Detector(settings.model, threads=_threads(settings), site=site)
     except BadArtefact as refusal:
         log.critical("the model package is refused", extra={"why": str(refusal)})
         raise typer.Exit(1) from None

@@ -116,11 +116,25 @@ class TestReports:
 
     def test_the_page_is_whole_in_itself(self, out: Path) -> None:
         page = (out / "report.html").read_text()
-        assert page.count("<svg") == 2 * 3
+        assert page.count("<svg") == 2 * 4
         assert "data:image/webp;base64," in page
         assert not re.findall(r'(?:src|href)="(?!data:)', page)
         assert "<script" not in page
         assert "they say nothing about" in page
+
+    def test_the_thai_page_says_the_same_figures(self, out: Path) -> None:
+        page, thai = ((out / name).read_text() for name in ("report.html", "report.th.html"))
+        assert thai.startswith('<!doctype html><html lang="th">')
+        assert "ใช้เพื่อการวิจัยเท่านั้น" in thai
+        assert "<h4>What was answered</h4>" in page
+        assert "<h4>What was answered</h4>" not in thai
+        figures = re.compile(r"\d\.\d{3} \([^)]*\)")
+        assert figures.findall(page) == figures.findall(thai)
+
+    def test_every_study_is_kept_for_comparison(self, out: Path) -> None:
+        report = json.loads((out / "report.json").read_text())
+        assert len(report["studies"]) == 8
+        assert set(report["studies"][0]["probabilities"]) == set(StrokeType)
 
 
 def test_thresholds_answer_for_types_not_assessed() -> None:
