@@ -11,6 +11,7 @@ from pacs_gateway.arrivals import Ending
 from pacs_gateway.callers import Callers, Sender
 from pacs_gateway.dimse import Command
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.notices import Notice
 from pacs_gateway.store import Answer, Store
 from pacs_gateway.tls import TlsFiles, TlsNotReady, reason_of, shown_by
 from pacs_gateway.upper_layer import (
@@ -83,7 +84,7 @@ class Association:
         self._command_bytes = bytearray()
         self._command: Command | None = None
         self._context_id = 0
-        self._store: Store | None = None
+        self._task: Store | Notice | None = None
 
     def run(self, *, room: bool) -> None:
         """Live the association to its end; `room` says whether the listener may take one more."""
@@ -132,8 +133,8 @@ class Association:
         }
 
     def _end(self, ending: Ending, detail: str) -> None:
-        if self._store is not None:
-            self._store.abandon()
+        if self._task is not None:
+            self._task.abandon()
         try:
             if self._number:
                 self._inbox.close_association(self._number, ending, detail)
@@ -165,7 +166,7 @@ class Association:
             "association refused: %s", detail, extra={"calling_ae": calling_ae, "address": self._address}
         )
         try:
-            self._inbox.refuse_association(sender, detail)
+            self._inbox.turned_away.note(sender, detail)
         except sqlite3.Error:
             log.exception("a refusal was not recorded", extra=self._about())
 
@@ -249,24 +250,27 @@ class Association:
         self._begin(self._command)
 
     def _begin(self, command: Command) -> None:
+        syntax = self._agreed[self._context_id]
+        assert self._sender is not None
         if command.field == dimse.C_STORE_RQ:
-            assert self._sender is not None
-            syntax = self._agreed[self._context_id]
-            self._store = Store(self._inbox, self._number, self._sender, command, syntax)
+            self._task = Store(self._inbox, self._number, self._sender, command, syntax)
+        elif command.field in dimse.NOTICES:
+            self._task = Notice(self._inbox, self._sender, command, syntax)
+            self._command = self._task.command
         if not command.has_data_set:
             self._finish(command)
 
     def _take_data(self, fragment: memoryview, is_last: bool) -> None:
         if self._command is None:
             raise ProtocolError("a data set without a command", UNEXPECTED_PDU)
-        if self._store is not None:
-            self._store.write(fragment)
+        if self._task is not None:
+            self._task.write(fragment)
         if is_last:
             self._finish(self._command)
 
     def _finish(self, command: Command) -> None:
         answer = self._answer(command)
-        self._command = self._store = None
+        self._command = self._task = None
         if command.field != dimse.C_CANCEL_RQ:
             response = dimse.encode_response(command, answer.status, answer.comment)
             self._stream.write_command(self._context_id, response, limit=self._peer_limit)
@@ -277,8 +281,8 @@ class Association:
             raise Stopping
 
     def _answer(self, command: Command) -> Answer:
-        if self._store is not None:
-            return self._store.finish()
+        if self._task is not None:
+            return self._task.finish()
         if command.field == dimse.C_ECHO_RQ:
             return Answer(status.SUCCESS)
-        return Answer(status.UNRECOGNISED_OPERATION, "only C-ECHO and C-STORE are provided")
+        return Answer(status.UNRECOGNISED_OPERATION, "neither C-ECHO, C-STORE nor a notice")

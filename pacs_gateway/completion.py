@@ -32,6 +32,10 @@ class CompletionCode(StrEnum):
 
     HEAD_COVERED = "head_covered"
     QUIET = "quiet"
+    ANNOUNCED = "announced"
+    """All that MPPS or IAN lists is here."""
+    COUNTED = "counted"
+    """As many are here as the sender counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,33 @@ class Waiting:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What others say a study holds, against what is here."""
+
+    source: str
+    """MPPS, IAN or the sender's count."""
+    expected: int
+    missing: int
+    extra: int
+    """Instances that are here and were not announced."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether a number was given and no list."""
+        return self.source.endswith("count")
+
+
+def kept_word(announced: Announced | None, *, open_associations: int) -> Completion | None:
+    """Whether all that was announced is here; beyond it, more may come while an association is open."""
+    if announced is None or announced.missing or (announced.extra and open_associations):
+        return None
+    here, expected = announced.expected + announced.extra, announced.expected
+    if announced.counted:
+        return Completion(CompletionCode.COUNTED, f"the sender counts {expected}, {here} are here")
+    return Completion(CompletionCode.ANNOUNCED, f"{here} here, all {expected} that {announced.source} lists")
+
+
 def judge(
     slices: Sequence[InstanceHeader],
     *,
@@ -56,6 +87,7 @@ def judge(
     associations: int = 1,
     seconds_quiet: float,
     quiet_seconds: float,
+    announced: Announced | None = None,
 ) -> Completion | Waiting:
     """Decide whether a study has arrived.
 
@@ -66,16 +98,21 @@ def judge(
             alone, because the end of its associations says nothing.
         seconds_quiet: since the last new instance.
         quiet_seconds: learned of the sender, see `learned_quiet`.
+        announced: what others say the study holds. While some of it is missing, silence must last longest.
     """
+    if (kept := kept_word(announced, open_associations=open_associations)) is not None:
+        return kept
     if open_associations == 0 and associations * 2 <= max(len(slices), 2):
         covered = covered_head(slices)
         if covered is not None:
             return Completion(CompletionCode.HEAD_COVERED, covered)
+    missing = announced.missing if announced is not None else 0
+    quiet_seconds = QUIET_CAP_SECONDS if missing else quiet_seconds
     if seconds_quiet >= quiet_seconds:
-        return Completion(
-            CompletionCode.QUIET,
-            f"{len(slices)} instances, nothing new for {seconds_quiet:.1f} s (limit {quiet_seconds:.1f} s)",
-        )
+        text = f"{len(slices)} instances, nothing new for {seconds_quiet:.1f} s (limit {quiet_seconds:.1f} s)"
+        if announced is not None and missing:
+            text += f"; {missing} of {announced.expected} that {announced.source} says are missing"
+        return Completion(CompletionCode.QUIET, text)
     return Waiting(quiet_seconds - seconds_quiet)
 
 

@@ -1,4 +1,4 @@
-"""DIMSE command sets in and out, in the two or three forms a storage provider needs.
+"""DIMSE command sets in and out, as far as a provider of storage and its notices needs them.
 
 A command set is always implicit VR little endian (PS3.7 section 6.3.1). pynetdicom's message classes go
 through pydicom data sets, which costs time for every image and warns of illegal UIDs that scanners send.
@@ -14,13 +14,16 @@ from pacs_gateway.status import COMMENT_LIMIT
 
 # Command Field - PS3.7 Annex E, table E.1-1
 C_STORE_RQ, C_ECHO_RQ, C_CANCEL_RQ = 0x0001, 0x0030, 0x0FFF
+N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ = 0x0100, 0x0120, 0x0130, 0x0140
+NOTICES = frozenset({N_EVENT_REPORT_RQ, N_SET_RQ, N_ACTION_RQ, N_CREATE_RQ})
 RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 
 AFFECTED_SOP_CLASS_UID, REQUESTED_SOP_CLASS_UID = 0x00000002, 0x00000003
 COMMAND_FIELD, MESSAGE_ID = 0x00000100, 0x00000110
 COMMAND_DATA_SET_TYPE = 0x00000800
-AFFECTED_SOP_INSTANCE_UID = 0x00001000
+AFFECTED_SOP_INSTANCE_UID, REQUESTED_SOP_INSTANCE_UID = 0x00001000, 0x00001001
+EVENT_TYPE_ID, ACTION_TYPE_ID = 0x00001002, 0x00001008
 COMMAND_TAGS = frozenset(
     {
         AFFECTED_SOP_CLASS_UID,
@@ -29,6 +32,9 @@ COMMAND_TAGS = frozenset(
         MESSAGE_ID,
         COMMAND_DATA_SET_TYPE,
         AFFECTED_SOP_INSTANCE_UID,
+        REQUESTED_SOP_INSTANCE_UID,
+        EVENT_TYPE_ID,
+        ACTION_TYPE_ID,
     }
 )
 COMMAND_LIMIT = 64 * 1024
@@ -47,6 +53,8 @@ class Command:
     sop_class_uid: str
     sop_instance_uid: str
     has_data_set: bool
+    type_id: int = 0
+    """Of an event or action."""
 
 
 def decode_command(encoded: bytes | bytearray) -> Command:
@@ -67,8 +75,9 @@ def decode_command(encoded: bytes | bytearray) -> Command:
         field=field,
         message_id=_number(values, MESSAGE_ID) or 0,
         sop_class_uid=_uid(values, AFFECTED_SOP_CLASS_UID) or _uid(values, REQUESTED_SOP_CLASS_UID),
-        sop_instance_uid=_uid(values, AFFECTED_SOP_INSTANCE_UID),
+        sop_instance_uid=_uid(values, AFFECTED_SOP_INSTANCE_UID) or _uid(values, REQUESTED_SOP_INSTANCE_UID),
         has_data_set=data_set_type is not None and data_set_type != NO_DATA_SET,
+        type_id=_number(values, EVENT_TYPE_ID) or _number(values, ACTION_TYPE_ID) or 0,
     )
 
 
@@ -83,9 +92,16 @@ def encode_response(command: Command, status: int, comment: str = "") -> bytes:
             _element(0x0900, pack("<H", status)),
             _element(0x0902, _padded(_one_line(comment), b" ")) if comment else b"",
             _element(0x1000, _padded(command.sop_instance_uid, b"\x00")) if command.sop_instance_uid else b"",
+            _type_id(command),
         )
     )
     return _element(0x0000, pack("<I", len(body))) + body
+
+
+def _type_id(command: Command) -> bytes:
+    numbers = {N_EVENT_REPORT_RQ: 0x1002, N_ACTION_RQ: 0x1008}
+    number = numbers.get(command.field)
+    return b"" if number is None else _element(number, pack("<H", command.type_id))
 
 
 def _one_line(comment: str) -> str:

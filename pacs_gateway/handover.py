@@ -8,6 +8,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from pacs_gateway import records
+from pacs_gateway.announcements import announced
 from pacs_gateway.arrivals import (
     ArrivedStudy,
     Ending,
@@ -18,7 +19,7 @@ from pacs_gateway.arrivals import (
     digest_of,
 )
 from pacs_gateway.callers import Sender
-from pacs_gateway.completion import Completion, Waiting, judge, learned_quiet
+from pacs_gateway.completion import Announced, Completion, Waiting, judge, kept_word, learned_quiet
 from pacs_gateway.identity import read_identity
 
 PathOf = Callable[[str], Path]
@@ -38,11 +39,13 @@ class PendingStudy:
     quiet_seconds: float
     duplicates: int
     conflicts: int
+    announced: Announced | None
     rows: list[Any]
 
     def verdict(self, now: float) -> Completion | Waiting:
         seconds_quiet = max(0.0, now - self.last_at)
-        if self.open_associations and seconds_quiet < self.quiet_seconds:
+        kept = kept_word(self.announced, open_associations=self.open_associations)
+        if kept is None and self.open_associations and seconds_quiet < self.quiet_seconds:
             return Waiting(self.quiet_seconds - seconds_quiet)  # spares unpacking the headers
         return judge(
             [records.unpack_header(row[-1]) for row in self.rows],
@@ -50,6 +53,7 @@ class PendingStudy:
             associations=self.associations,
             seconds_quiet=seconds_quiet,
             quiet_seconds=self.quiet_seconds,
+            announced=self.announced,
         )
 
 
@@ -72,6 +76,7 @@ def _pending(db: Connection, uid: str, first_at: float, last_at: float) -> Pendi
         quiet_seconds=max(learned_quiet(records.gaps_of(db, name_of(sender))) for sender in senders),
         duplicates=duplicates,
         conflicts=conflicts,
+        announced=announced(db, uid),
         rows=records.instances_of(db, uid),
     )
 

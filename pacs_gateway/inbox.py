@@ -14,8 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from pacs_gateway import handover, records, recovery
+from pacs_gateway.announcements import Announcements
 from pacs_gateway.arrivals import ArrivedStudy, Ending, Outcome, Receipt, StudyProgress, digest_of
 from pacs_gateway.callers import Sender
+from pacs_gateway.commitments import Commitments
 from pacs_gateway.completion import Completion, Waiting, gap_bucket
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import scan_header
@@ -23,13 +25,12 @@ from pacs_gateway.incoming import Incoming
 from pacs_gateway.index import Index
 from pacs_gateway.part10 import NotPart10, read_meta
 from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool
+from pacs_gateway.turned_away import TurnedAway
 
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 GAPS_PER_WRITE = 64
-REFUSALS_APART_SECONDS = 60.0
-REFUSALS_REMEMBERED = 1000
 
 
 class Inbox:
@@ -56,8 +57,10 @@ class Inbox:
         self._closed = False
         self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
         self._index = Index(root / "index.sqlite3")
+        self.commitments = Commitments(self._index, self._spool.path_of, clock)
+        self.turned_away = TurnedAway(self._index, self._spool.owner, clock)
+        self.announcements = Announcements(self._index, clock)
         self._gaps: Counter[tuple[str, int]] = Counter()
-        self._refused_at: dict[tuple[str, str, str], float] = {}
         with self._spool.recovering():
             recovery.bury_the_dead(self._spool, self._index, self._clock())
             recovery.index_strays(self._spool, self._index)
@@ -68,27 +71,6 @@ class Inbox:
         """Note that somebody began to send; instances and receipts hang on the number returned."""
         now = self._clock()
         return self._index.write(lambda db: records.open_association(db, self._spool.owner, sender, now))
-
-    def refuse_association(self, sender: Sender, detail: str) -> None:
-        """Write the receipt of an association that was never opened; once a minute for the same.
-
-
-        Args:
-            sender: what is known of the caller.
-            detail: why, in words for its administrator.
-        """
-        now, what = self._clock(), (sender.calling_ae, sender.address, detail)
-        if now - self._refused_at.get(what, 0.0) < REFUSALS_APART_SECONDS:
-            return
-        if len(self._refused_at) >= REFUSALS_REMEMBERED:
-            self._refused_at.clear()
-        self._refused_at[what] = now
-
-        def record(db: sqlite3.Connection) -> None:
-            number = records.open_association(db, self._spool.owner, sender, now)
-            records.close_association(db, number, Ending.REFUSED, now, detail)
-
-        self._index.write(record)
 
     def close_association(self, association_id: int, ending: Ending, detail: str = "") -> None:
         """Note how it ended, and why where it was aborted; closing twice changes nothing."""

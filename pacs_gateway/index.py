@@ -44,6 +44,21 @@ CREATE TABLE IF NOT EXISTS refusals (
     sop_instance_uid TEXT NOT NULL, status INTEGER NOT NULL, reason TEXT NOT NULL, quarantined TEXT,
     refused_at REAL NOT NULL);
 CREATE INDEX IF NOT EXISTS refusals_association ON refusals (association_id);
+CREATE TABLE IF NOT EXISTS commitments (
+    id INTEGER PRIMARY KEY, transaction_uid TEXT NOT NULL, calling_ae TEXT NOT NULL, called_ae TEXT NOT NULL,
+    address TEXT NOT NULL, hcode TEXT, refs TEXT NOT NULL, asked_at REAL NOT NULL, next_at REAL, told_at REAL,
+    expired INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT NOT NULL DEFAULT '', committed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0, UNIQUE (transaction_uid, calling_ae));
+CREATE INDEX IF NOT EXISTS commitments_due ON commitments (next_at) WHERE next_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS commitment_reports (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, transaction_uid TEXT NOT NULL, calling_ae TEXT NOT NULL,
+    committed TEXT NOT NULL, failed TEXT NOT NULL, reported_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS announcements (
+    source TEXT NOT NULL, word TEXT NOT NULL, study_instance_uid TEXT NOT NULL, finished INTEGER NOT NULL,
+    instances TEXT, count INTEGER, at REAL NOT NULL,
+    PRIMARY KEY (source, word, study_instance_uid)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS announcements_study ON announcements (study_instance_uid);
 CREATE TABLE IF NOT EXISTS gaps (
     sender TEXT NOT NULL, bucket INTEGER NOT NULL, seen INTEGER NOT NULL,
     PRIMARY KEY (sender, bucket)) WITHOUT ROWID;

@@ -14,6 +14,9 @@ from pathlib import Path
 from pacs_gateway.association import Policy
 from pacs_gateway.callers import Callers
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.listener_process import Options, serve
+from pacs_gateway.partners import Partners
+from pacs_gateway.reporter import Reporter
 from pacs_gateway.server import Door, Server, TlsPort, bind
 from pacs_gateway.spool import DEFAULT_RESERVE
 from pacs_gateway.tls import TlsFiles
@@ -37,22 +40,6 @@ class _Child:
     started: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    """What a process of the listener must know; sent to it as it starts."""
-
-    inbox_root: Path
-    reserve_bytes: int
-    callers_path: Path
-    learn: bool
-    host: str
-    port: int
-    policy: Policy
-    max_associations: int
-    tls_folder: Path | None
-    tls_port: int
-
-
 class Listener:
     """A storage provider on one port, and over TLS on another.
 
@@ -62,6 +49,7 @@ class Listener:
         ae_title: our own; callers need to name it only with `require_called_ae`.
         port: 0 takes a free one, see `port`.
         tls: certificates; None for no TLS at all. Without one yet, the TLS port opens when it is made.
+        partners: the list of those whom commitments are reported to; `peers.json` beside the callers.
         tls_port: 0 takes a free one where there is a certificate already.
         learn: let unknown callers in and record them.
         processes: more than one are spawned beside this one and share the port by SO_REUSEPORT.
@@ -79,6 +67,7 @@ class Listener:
         port: int = 11112,
         tls: TlsFiles | None = None,
         tls_port: int = 2762,
+        partners: Path | None = None,
         learn: bool = False,
         require_called_ae: bool = False,
         processes: int = 1,
@@ -98,6 +87,8 @@ class Listener:
         self.tls_port = tls_port
         self._tls = tls
         self._doors: list[Door] = []
+        self._partners_path = partners or callers.path.with_name("peers.json")
+        self._reporter: Reporter | None = None
         self._server: Server | None = None
         self._children: list[_Child] = []
         self._supervisor: threading.Thread | None = None
@@ -123,6 +114,8 @@ class Listener:
                 later=self._later(),
             )
             self._server.start()
+            self._reporter = Reporter(self._inbox, Partners(self._partners_path, self._tls))
+            self._reporter.start()
         log.info("listening", extra={"host": self.host, "port": self.port, "processes": self._processes})
 
     def _bind(self) -> None:
@@ -152,6 +145,8 @@ class Listener:
         self._wake_writer.send(None)
         if self._server is not None:
             self._server.stop(grace_seconds=self._grace_seconds)
+        if self._reporter is not None:
+            self._reporter.stop()
         if self._supervisor is not None:
             self._supervisor.join()
             for child in self._children:
@@ -180,7 +175,7 @@ class Listener:
         self._supervisor.start()
 
     def _spawn(self) -> _Child:
-        options = _Options(
+        options = Options(
             inbox_root=self._inbox.root,
             reserve_bytes=self._inbox.reserve_bytes,
             callers_path=self._callers.path,
@@ -191,11 +186,12 @@ class Listener:
             max_associations=self._max_associations,
             tls_folder=None if self._tls is None else self._tls.folder,
             tls_port=self.tls_port,
+            partners_path=self._partners_path,
         )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=_serve, args=(options, theirs, self._grace_seconds), name="dicom-listener"
+            target=serve, args=(options, theirs, self._grace_seconds), name="dicom-listener"
         )
         process.start()
         theirs.close()
@@ -226,28 +222,6 @@ def _came_up(child: _Child) -> bool:
         return child.pipe.poll(START_SECONDS) and child.pipe.recv() == "listening"
     except EOFError:
         return False
-
-
-def _serve(options: _Options, parent: Connection, grace_seconds: float) -> None:
-    """What a spawned process does, until its parent lets go of the pipe or it is told to end."""
-    wake_reader, wake_writer = multiprocessing.Pipe(duplex=False)
-    signal.signal(signal.SIGTERM, lambda *_: wake_writer.send(None))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
-    inbox = Inbox(options.inbox_root, reserve_bytes=options.reserve_bytes)
-    callers = Callers(options.callers_path, learn=options.learn)
-    doors, later = [Door(bind(options.host, options.port, shared=True))], None
-    if options.tls_folder is not None:
-        later = TlsPort(options.host, options.tls_port, TlsFiles(options.tls_folder), shared=True)
-        if later.files.ready:
-            doors, later = [*doors, later.open()], None
-    server = Server(
-        doors, inbox, callers, options.policy, max_associations=options.max_associations, later=later
-    )
-    server.start()
-    parent.send("listening")
-    wait([parent, wake_reader])
-    server.stop(grace_seconds=grace_seconds)
-    inbox.close()
 
 
 def listen(

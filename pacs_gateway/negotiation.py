@@ -28,6 +28,7 @@ from pynetdicom.pdu_primitives import (
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
+    SCP_SCU_RoleSelectionNegotiation,
 )
 from pynetdicom.presentation import PresentationContext, build_context, negotiate_as_acceptor
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -58,6 +59,12 @@ TRANSFER_SYNTAXES: tuple[str, ...] = (
     DEFLATED_IMAGE_FRAME,
 )
 """The acceptor's order decides: what keeps the value representations first, what loses pixels late."""
+
+COMMITMENT, COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+MPPS = "1.2.840.10008.3.1.2.3.3"
+IAN = "1.2.840.10008.5.1.4.33"
+NOTICES = frozenset({COMMITMENT, MPPS, IAN})
+NOTICE_SYNTAXES: tuple[str, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 
 STANDARD_ROOT = "1.2.840.10008."
 STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
@@ -100,7 +107,12 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
         The encoded A-ASSOCIATE-AC, and the transfer syntax agreed by presentation context id.
     """
     proposed = request.presentation_context_definition_list
-    results, _ = negotiate_as_acceptor(proposed, _supported(proposed))
+    roles = {
+        item.sop_class_uid: (item.scu_role, item.scp_role)
+        for item in request.user_information
+        if isinstance(item, SCP_SCU_RoleSelectionNegotiation) and item.sop_class_uid == COMMITMENT
+    }
+    results, selected = negotiate_as_acceptor(proposed, _supported(proposed), roles)
     answer = A_ASSOCIATE()
     answer.application_context_name = request.application_context_name
     answer.calling_ae_title = request.calling_ae_title
@@ -108,7 +120,7 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
     answer.result = 0
     answer.result_source = 1
     answer.presentation_context_definition_results_list = results
-    answer.user_information = user_information()
+    answer.user_information = [*user_information(), *selected]
     agreed = {
         context.context_id or 0: str(context.transfer_syntax[0]) for context in results if context.result == 0
     }
@@ -118,7 +130,13 @@ def accept(request: A_ASSOCIATE) -> tuple[bytes, dict[int, str]]:
 def _supported(proposed: Sequence[PresentationContext]) -> list[PresentationContext]:
     classes = {str(context.abstract_syntax) for context in proposed}
     syntaxes = list(TRANSFER_SYNTAXES)
-    return [build_context(uid, syntaxes) for uid in classes if uid == Verification or is_storage(uid)]
+    supported = [build_context(uid, syntaxes) for uid in classes if uid == Verification or is_storage(uid)]
+    notices = [build_context(uid, list(NOTICE_SYNTAXES)) for uid in classes & NOTICES]
+    for context in notices:
+        if context.abstract_syntax == COMMITMENT:
+            # asked by its users, and told by its providers on associations that they open; PS3.4 J.3.3.1.2
+            context.scu_role = context.scp_role = True
+    return [*supported, *notices]
 
 
 def user_information() -> list[Any]:

@@ -1,14 +1,22 @@
-"""Statuses a storage provider answers, each with the section that defines it."""
+"""Statuses the listener answers, each with the section that defines it."""
 
 # General - PS3.7 Annex C
 SUCCESS = 0x0000
 """C.1.1"""
 PROCESSING_FAILURE = 0x0110
 """C.5.21"""
+DUPLICATE_INSTANCE = 0x0111
+"""C.5.6"""
+NO_SUCH_INSTANCE = 0x0112
+"""C.5.16"""
+INVALID_ARGUMENT = 0x0115
+"""C.5.10"""
 SOP_CLASS_NOT_SUPPORTED = 0x0122
 """C.5.27"""
 UNRECOGNISED_OPERATION = 0x0211
 """C.5.30"""
+RESOURCE_LIMITATION = 0x0213
+"""C.5.23"""
 
 # Storage service class - PS3.4 Annex B.2.3, table B.2-1
 OUT_OF_RESOURCES = 0xA700

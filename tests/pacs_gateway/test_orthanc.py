@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pacs_gateway.commitment import new_transaction_uid, request_commitment
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
 from pacs_gateway.sender import Peer, send
@@ -51,7 +52,14 @@ def orthanc(tmp_path: Path, hub: tuple[Inbox, Listener]) -> Iterator[Orthanc]:
         "DicomAet": "ORTHANC",
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
-        "DicomModalities": {"hub": ["IMAGINGHUB", "127.0.0.1", hub[1].port]},
+        "DicomModalities": {
+            "hub": {
+                "AET": "IMAGINGHUB",
+                "Host": "127.0.0.1",
+                "Port": hub[1].port,
+                "AllowStorageCommitment": True,
+            }
+        },
     }
     (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
     process = subprocess.Popen(
@@ -94,3 +102,45 @@ def test_orthanc_takes_what_we_send(orthanc: Orthanc, tmp_path: Path) -> None:
     results = send(paths, Peer("ORTHANC", "127.0.0.1", orthanc.port), associations=2)
     assert all(result.stored for result in results)
     assert orthanc.rest.get("/statistics").json()["CountInstances"] == 12
+
+
+def test_orthanc_learns_by_storage_commitment_what_it_may_delete(
+    orthanc: Orthanc, hub: tuple[Inbox, Listener], tmp_path: Path
+) -> None:
+    line = {"ae_title": "ORTHANC", "host": "127.0.0.1", "port": orthanc.port, "hcode": None}
+    (tmp_path / "peers.json").write_text(json.dumps({"peers": [line]}))
+    paths = write_study(tmp_path / "study", slices=3)
+    for path in paths:
+        orthanc.rest.post("/instances", content=path.read_bytes()).raise_for_status()
+    (study,) = orthanc.rest.get("/studies").json()
+    job = orthanc.rest.post(
+        "/modalities/hub/store", json={"Resources": [study], "StorageCommitment": True}
+    ).json()
+    assert job["InstancesCount"] == 3
+
+    def finished() -> dict[str, object] | None:
+        found = orthanc.rest.get(f"/storage-commitment/{job['StorageCommitmentTransactionUID']}")
+        report = found.json() if found.status_code == 200 else {"Status": "Pending"}
+        return report if report["Status"] != "Pending" else None
+
+    report = await_condition(finished, "Orthanc has the report")
+    assert (report["Status"], len(report["Success"]), report["Failures"]) == ("Success", 3, [])
+    asked = {"DicomInstances": [["1.2.840.10008.5.1.4.1.1.2", "1.2.3.999"]]}
+    job = orthanc.rest.post("/modalities/hub/storage-commitment", json=asked).json()
+    job["StorageCommitmentTransactionUID"] = job["ID"]
+    report = await_condition(finished, "Orthanc has the second report")
+    assert report["Status"] == "Failure"
+    assert [each["FailureReason"] for each in report["Failures"]] == [0x0112]
+
+
+def test_orthanc_commits_to_what_we_sent(
+    orthanc: Orthanc, hub: tuple[Inbox, Listener], tmp_path: Path
+) -> None:
+    peer = Peer("ORTHANC", "127.0.0.1", orthanc.port)
+    sent = send(write_study(tmp_path / "study", slices=2), peer)
+    references = [("1.2.840.10008.5.1.4.1.1.2", each.sop_instance_uid) for each in sent]
+    transaction = new_transaction_uid()
+    request_commitment(peer, references, transaction_uid=transaction)
+    (report,) = await_condition(hub[0].commitments.reports, "Orthanc's report")
+    assert (report.transaction_uid, report.calling_ae) == (transaction, "ORTHANC")
+    assert (set(report.committed), report.failed) == ({uid for _, uid in references}, ())
