@@ -21,9 +21,11 @@ from service.api import (
     pages,
     peers,
     problems,
+    qido,
     receipts,
     reviews,
     studies,
+    wado,
 )
 from service.api.access import Enqueue
 from service.db import make_engine
@@ -35,6 +37,8 @@ VERSION = "0.1.0"
 
 PARTS = (
     studies,
+    qido,
+    wado,
     reviews,
     differences,
     hospitals,

@@ -66,3 +66,10 @@ class Unavailable(HubError):
 
     status = 503
     title = "Unavailable"
+
+
+class NotAcceptable(HubError):
+    """None of the forms that the request accepts can be sent; the text names those that can."""
+
+    status = 406
+    title = "Not acceptable"

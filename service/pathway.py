@@ -15,6 +15,7 @@ from model.volume import UnreadableStudy, Volume, load_head_ct
 from pacs_gateway.arrivals import ArrivedStudy, digest_of
 from service import findings, series, studies
 from service.db import now, session_scope
+from service.descriptions import describe
 from service.failures import Failure
 from service.orders import Argument
 from service.result_objects import own_uids, study_of
@@ -86,6 +87,7 @@ class Pathway:
         return (
             Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),
             Step(self.return_result, attempts=6, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),
+            Step(self.describe, attempts=4, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),
         )
 
     def analyse(self, argument: Argument) -> None:
@@ -140,6 +142,10 @@ class Pathway:
     def return_signed(self, argument: Argument) -> None:
         """Make the final report after a radiologist's word; `argument` also names the `review`."""
         self._returning.return_signed(argument)
+
+    def describe(self, argument: Argument) -> None:
+        """Read the headers for DICOMweb once, so that the first viewer that opens the study need not wait."""
+        describe(self._engine, self._storage, argument["study"])
 
     def give_up(self, failure: Failure) -> None:
         """The job engine will not try again: say so on the study, with the step and the error."""

@@ -1,0 +1,327 @@
+"""WADO-RS: instances, metadata, frames, pictures and bulk data. PS3.18 section 10.4."""
+
+import json
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path as FilePath
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
+
+from pacs_gateway.dicomjson import Attributes
+from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.frames import OCTETS, Frame, NoFrame, decoded_frames, read_bulk, read_frames
+from pacs_gateway.rendering import FORMATS, LARGEST_SIDE, render
+from pacs_gateway.rendering import Look as Drawing
+from pacs_gateway.transcode import CannotTranscode, to_explicit
+from service.accounts import Permission, Viewer
+from service.api.accepting import DICOM, EXPLICIT, accepted, dicom_form, frames_as_stored, wants_picture
+from service.api.access import IdentityReader, Look, Reader, note_read
+from service.api.problems import responses
+from service.api.qido import MEDIA_TYPE, Uid
+from service.descriptions import (
+    DICOMWEB,
+    as_instance_rows,
+    described_series,
+    read_headers,
+    without_identity,
+    write_json,
+)
+from service.errors import BadRequest, NotAcceptable, NotFound
+from service.imaging import StoredInstance, instances_of, made_series
+from service.imaging_headers import ensure_description
+from service.result_objects import as_instances
+from service.storage import Storage
+from service.studies import Study, find_study
+
+router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 406, 422, 503))
+
+CHUNK = 1 << 20
+THUMBNAIL = 128
+"""Pixels of a thumbnail's longer side."""
+
+Numbers = Annotated[str, Path(pattern=r"^\d+(,\d+)*$", max_length=2000)]
+Window = Annotated[str | None, Query(description="centre,width[,function] in HU")]
+Viewport = Annotated[str | None, Query(description="columns,rows that the picture must fit into")]
+
+
+@router.get("/studies/{study}")
+def retrieve_study(study: Uid, request: Request, viewer: IdentityReader, session: Look) -> Response:
+    """Every instance of a study."""
+    return _retrieve(request, viewer, session, study)
+
+
+@router.get("/studies/{study}/series/{series}")
+def retrieve_series(
+    study: Uid, series: Uid, request: Request, viewer: IdentityReader, session: Look
+) -> Response:
+    """Every instance of a series."""
+    return _retrieve(request, viewer, session, study, series=series)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}")
+def retrieve_instance(
+    study: Uid, series: Uid, instance: Uid, request: Request, viewer: IdentityReader, session: Look
+) -> Response:
+    """One instance."""
+    return _retrieve(request, viewer, session, study, series=series, instance=instance)
+
+
+@router.get("/studies/{study}/metadata")
+def study_metadata(study: Uid, request: Request, viewer: Reader, session: Look) -> Response:
+    """The headers of every instance of a study."""
+    return _metadata(request, viewer, session, study, None)
+
+
+@router.get("/studies/{study}/series/{series}/metadata")
+def series_metadata(study: Uid, series: Uid, request: Request, viewer: Reader, session: Look) -> Response:
+    """The headers of every instance of a series."""
+    return _metadata(request, viewer, session, study, series)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/metadata")
+def instance_metadata(
+    study: Uid, series: Uid, instance: Uid, request: Request, viewer: Reader, session: Look
+) -> Response:
+    """The header of one instance."""
+    found = find_study(session, study, viewer)
+    header = _header(session, request.app.state.storage, found, series, instance)
+    note_read(request, session, viewer, "dicomweb.metadata", study_id=found.id)
+    if not viewer.may(Permission.READ_IDENTITY):
+        header = without_identity(header)
+    return Response(write_json([header]), media_type=MEDIA_TYPE)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}")
+def retrieve_frames(
+    study: Uid, series: Uid, instance: Uid, numbers: Numbers, request: Request, viewer: Reader, session: Look
+) -> Response:
+    """Frames of one instance, as stored where that is accepted, else uncompressed."""
+    found, path = _file(request, viewer, session, study, series, instance)
+    wanted = [int(number) for number in numbers.split(",")]
+    try:
+        frames = read_frames(path, wanted)
+        if not frames_as_stored(accepted(request), frames[0].media_type, frames[0].transfer_syntax_uid):
+            frames = decoded_frames(path, wanted)
+    except (NoFrame, UnreadableDataSet) as error:
+        raise NotFound(str(error)) from None
+    except CannotTranscode as error:
+        raise NotAcceptable(f"{error}; ask for transfer-syntax=* to have it as it is stored") from None
+    note_read(request, session, viewer, "dicomweb.frames", study_id=found.id)
+    return _frames_answer(frames)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered")
+def rendered_instance(
+    study: Uid,
+    series: Uid,
+    instance: Uid,
+    request: Request,
+    viewer: Reader,
+    session: Look,
+    window: Window = None,
+    viewport: Viewport = None,
+) -> Response:
+    """The first frame as a picture; not for diagnosis."""
+    return _picture(
+        request, viewer, session, (study, series, instance), 1, _drawing(request, window, viewport)
+    )
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{number}/rendered")
+def rendered_frame(
+    study: Uid,
+    series: Uid,
+    instance: Uid,
+    number: Annotated[int, Path(ge=1)],
+    request: Request,
+    viewer: Reader,
+    session: Look,
+    window: Window = None,
+    viewport: Viewport = None,
+) -> Response:
+    """One frame as a picture; not for diagnosis."""
+    drawing = _drawing(request, window, viewport)
+    return _picture(request, viewer, session, (study, series, instance), number, drawing)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/thumbnail")
+def instance_thumbnail(
+    study: Uid, series: Uid, instance: Uid, request: Request, viewer: Reader, session: Look
+) -> Response:
+    """The first frame, small."""
+    drawing = _drawing(request, None, f"{THUMBNAIL},{THUMBNAIL}")
+    return _picture(request, viewer, session, (study, series, instance), 1, drawing)
+
+
+@router.get("/studies/{study}/series/{series}/thumbnail")
+def series_thumbnail(study: Uid, series: Uid, request: Request, viewer: Reader, session: Look) -> Response:
+    """The middle instance of a series, small."""
+    found = find_study(session, study, viewer)
+    rows = instances_of(session, found, series=series)
+    middle = rows[len(rows) // 2].sop_instance_uid
+    drawing = _drawing(request, None, f"{THUMBNAIL},{THUMBNAIL}")
+    return _picture(request, viewer, session, (study, series, middle), 1, drawing)
+
+
+@router.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}")
+def bulk_data(
+    study: Uid,
+    series: Uid,
+    instance: Uid,
+    tag: Annotated[str, Path(pattern=r"^[0-9A-Fa-f]{8}$")],
+    request: Request,
+    viewer: IdentityReader,
+    session: Look,
+) -> Response:
+    """The value that a BulkDataURI stands for."""
+    found, path = _file(request, viewer, session, study, series, instance)
+    try:
+        content = read_bulk(path, int(tag, 16))
+    except (NoFrame, UnreadableDataSet) as error:
+        raise NotFound(str(error)) from None
+    note_read(request, session, viewer, "dicomweb.bulk_data", study_id=found.id)
+    return _frames_answer([Frame(content, EXPLICIT, OCTETS)])
+
+
+def _retrieve(
+    request: Request,
+    viewer: Viewer,
+    session: Session,
+    study: str,
+    *,
+    series: str | None = None,
+    instance: str | None = None,
+) -> Response:
+    found = find_study(session, study, viewer)
+    rows = instances_of(session, found, series=series, instance=instance)
+    syntaxes = {row.transfer_syntax_uid for row in rows}
+    form = dicom_form(accepted(request), syntaxes, single=instance is not None)
+    storage: Storage = request.app.state.storage
+    if not form.as_stored and instance is not None:
+        _check_transcodes(storage.path(rows[0].storage_key))
+    note_read(request, session, viewer, "dicomweb.retrieve", study_id=found.id)
+    if not form.multipart:
+        content = next(_contents(storage, rows, as_stored=form.as_stored))
+        return Response(content, media_type=DICOM)
+    boundary = secrets.token_hex(16)
+    parts = _parts(_contents(storage, rows, as_stored=form.as_stored), boundary)
+    return StreamingResponse(parts, media_type=f'multipart/related; type="{DICOM}"; boundary={boundary}')
+
+
+def _check_transcodes(path: FilePath) -> None:
+    try:
+        to_explicit(path)
+    except (CannotTranscode, UnreadableDataSet) as error:
+        raise NotAcceptable(f"{error}; ask for transfer-syntax=* to have it as it is stored") from None
+
+
+def _contents(storage: Storage, rows: Sequence[StoredInstance], *, as_stored: bool) -> Iterator[bytes]:
+    for row in rows:
+        path = storage.path(row.storage_key)
+        try:
+            yield path.read_bytes() if as_stored else to_explicit(path)
+        except CannotTranscode:
+            yield path.read_bytes()  # better as it is than missing; its file meta says which syntax it is
+
+
+def _parts(contents: Iterator[bytes], boundary: str) -> Iterator[bytes]:
+    for content in contents:
+        head = f"--{boundary}\r\nContent-Type: {DICOM}\r\nContent-Length: {len(content)}\r\n\r\n"
+        yield head.encode()
+        yield content
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode()
+
+
+def _frames_answer(frames: Sequence[Frame]) -> Response:
+    boundary = secrets.token_hex(16)
+    pieces: list[bytes] = []
+    for frame in frames:
+        kind = f"{frame.media_type};transfer-syntax={frame.transfer_syntax_uid}"
+        head = f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Length: {len(frame.content)}\r\n\r\n"
+        pieces += [head.encode(), frame.content, b"\r\n"]
+    pieces.append(f"--{boundary}--\r\n".encode())
+    whole = f'multipart/related; type="{frames[0].media_type}"; boundary={boundary}'
+    return Response(b"".join(pieces), media_type=whole)
+
+
+def _metadata(request: Request, viewer: Viewer, session: Session, study: str, series: str | None) -> Response:
+    found = find_study(session, study, viewer)
+    storage: Storage = request.app.state.storage
+    description = ensure_description(request.app.state, session, found)
+    arrays = [
+        storage.path(each.metadata).read_bytes()
+        for each in (described_series(description) if description else ())
+        if series in (None, each.uid)
+    ]
+    for uid, rows in made_series(session, found).items():
+        if series in (None, uid):
+            arrays.append(write_json(read_headers(found, uid, as_instances(rows), storage)))
+    if not arrays:
+        raise NotFound(f"the study has no series {series!r}" if series else "the study has no image")
+    note_read(request, session, viewer, "dicomweb.metadata", study_id=found.id)
+    # each is a JSON array; together they are one
+    content = b"[" + b",".join(array[1:-1] for array in arrays) + b"]"
+    if not viewer.may(Permission.READ_IDENTITY):
+        content = write_json([without_identity(each) for each in json.loads(content)])
+    return Response(content, media_type=MEDIA_TYPE)
+
+
+def _file(
+    request: Request, viewer: Viewer, session: Session, study: str, series: str, instance: str
+) -> tuple[Study, FilePath]:
+    found = find_study(session, study, viewer)
+    [row] = instances_of(session, found, series=series, instance=instance)
+    return found, request.app.state.storage.path(row.storage_key)
+
+
+def _header(session: Session, storage: Storage, study: Study, series: str, instance: str) -> Attributes:
+    rows = instances_of(session, study, series=series, instance=instance)
+    headers = read_headers(study, series, as_instance_rows(rows), storage)
+    if not headers:
+        raise NotFound(f"the header of instance {instance!r} cannot be read")
+    return headers[0]
+
+
+def _picture(
+    request: Request,
+    viewer: Viewer,
+    session: Session,
+    uids: tuple[str, str, str],
+    number: int,
+    drawing: Drawing,
+) -> Response:
+    study, series, instance = uids
+    found, path = _file(request, viewer, session, study, series, instance)
+    header = _header(session, request.app.state.storage, found, series, instance)
+    try:
+        picture = render(path, header, number, drawing)
+    except (NoFrame, CannotTranscode, UnreadableDataSet) as error:
+        raise NotFound(f"no picture: {error}") from None
+    note_read(request, session, viewer, "dicomweb.rendered", study_id=found.id)
+    return Response(picture, media_type=drawing.media_type)
+
+
+def _drawing(request: Request, window: str | None, viewport: str | None) -> Drawing:
+    media_type = wants_picture(accepted(request), list(FORMATS))
+    size = _two("viewport", viewport)
+    if size and not all(1 <= side <= LARGEST_SIDE for side in size):
+        raise BadRequest(f"viewport is {viewport!r}; sides may be 1 to {LARGEST_SIDE}")
+    return Drawing(
+        window=_two("window", window),
+        size=(int(size[0]), int(size[1])) if size else None,
+        media_type=media_type,
+    )
+
+
+def _two(name: str, text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        first, second, *_ = (float(part) for part in text.split(",")[:2])
+    except ValueError:
+        raise BadRequest(f"{name} is {text!r}; it must be two numbers with a comma between") from None
+    return first, second

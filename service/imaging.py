@@ -1,0 +1,68 @@
+"""A study's images as DICOMweb sees them: what the hospital sent and what the hub made of it, by UID."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from service.errors import NotFound
+from service.result_objects import ResultObject, objects_of
+from service.series import series_of
+from service.studies import Study
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """One instance and where its file is."""
+
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    storage_key: str
+
+
+def instances_of(
+    session: Session, study: Study, *, series: str | None = None, instance: str | None = None
+) -> Sequence[StoredInstance]:
+    """The instances of a study, of one of its series, or a single one; each SOP instance once.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found: dict[str, StoredInstance] = {}
+    for each in _all(session, study):
+        if series in (None, each.series_instance_uid) and instance in (None, each.sop_instance_uid):
+            # of two files under one UID the first is shown; the other is told as a conflict
+            found.setdefault(each.sop_instance_uid, each)
+    if not found:
+        what = f"instance {instance!r}" if instance else f"series {series!r}" if series else "image"
+        raise NotFound(f"the study has no {what}")
+    return list(found.values())
+
+
+def made_series(session: Session, study: Study) -> dict[str, list[ResultObject]]:
+    """The hub's own objects of a study by series, in the order made."""
+    series: dict[str, list[ResultObject]] = {}
+    for row in objects_of(session, study):
+        series.setdefault(row.series_instance_uid, []).append(row)
+    return series
+
+
+def _all(session: Session, study: Study) -> list[StoredInstance]:
+    sent = [
+        StoredInstance(series.series_instance_uid, row[0], row[1], row[2], row[3])
+        for series in series_of(session, study.id)
+        for row in series.instances
+    ]
+    made = [
+        StoredInstance(
+            row.series_instance_uid,
+            row.sop_instance_uid,
+            row.sop_class_uid,
+            row.transfer_syntax_uid,
+            row.storage_key,
+        )
+        for row in objects_of(session, study)
+    ]
+    return sent + made
