@@ -1,4 +1,4 @@
-"""WADO-RS: instances, metadata, frames, pictures and bulk data. PS3.18 section 10.4."""
+"""WADO-RS: instances, metadata, frames and bulk data. PS3.18 section 10.4."""
 
 import json
 import secrets
@@ -6,18 +6,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.frames import OCTETS, Frame, NoFrame, decoded_frames, read_bulk, read_frames
-from pacs_gateway.rendering import FORMATS, LARGEST_SIDE, render
-from pacs_gateway.rendering import Look as Drawing
 from pacs_gateway.transcode import CannotTranscode, to_explicit
 from service.accounts import Permission, Viewer
-from service.api.accepting import DICOM, EXPLICIT, accepted, dicom_form, frames_as_stored, wants_picture
+from service.api.accepting import DICOM, EXPLICIT, accepted, dicom_form, frames_as_stored
 from service.api.access import IdentityReader, Look, Reader, note_read
 from service.api.problems import responses
 from service.api.qido import MEDIA_TYPE, Uid
@@ -29,7 +27,7 @@ from service.descriptions import (
     without_identity,
     write_json,
 )
-from service.errors import BadRequest, NotAcceptable, NotFound
+from service.errors import NotAcceptable, NotFound
 from service.imaging import StoredInstance, instances_of, made_series
 from service.imaging_headers import ensure_description
 from service.result_objects import as_instances
@@ -39,12 +37,8 @@ from service.studies import Study, find_study
 router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 406, 422, 503))
 
 CHUNK = 1 << 20
-THUMBNAIL = 128
-"""Pixels of a thumbnail's longer side."""
 
 Numbers = Annotated[str, Path(pattern=r"^\d+(,\d+)*$", max_length=2000)]
-Window = Annotated[str | None, Query(description="centre,width[,function] in HU")]
-Viewport = Annotated[str | None, Query(description="columns,rows that the picture must fit into")]
 
 
 @router.get("/studies/{study}")
@@ -87,7 +81,7 @@ def instance_metadata(
 ) -> Response:
     """The header of one instance."""
     found = find_study(session, study, viewer)
-    header = _header(session, request.app.state.storage, found, series, instance)
+    header = instance_header(session, request.app.state.storage, found, series, instance)
     note_read(request, session, viewer, "dicomweb.metadata", study_id=found.id)
     if not viewer.may(Permission.READ_IDENTITY):
         header = without_identity(header)
@@ -99,7 +93,7 @@ def retrieve_frames(
     study: Uid, series: Uid, instance: Uid, numbers: Numbers, request: Request, viewer: Reader, session: Look
 ) -> Response:
     """Frames of one instance, as stored where that is accepted, else uncompressed."""
-    found, path = _file(request, viewer, session, study, series, instance)
+    found, path = stored_file(request, viewer, session, study, series, instance)
     wanted = [int(number) for number in numbers.split(",")]
     try:
         frames = read_frames(path, wanted)
@@ -113,59 +107,6 @@ def retrieve_frames(
     return _frames_answer(frames)
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered")
-def rendered_instance(
-    study: Uid,
-    series: Uid,
-    instance: Uid,
-    request: Request,
-    viewer: Reader,
-    session: Look,
-    window: Window = None,
-    viewport: Viewport = None,
-) -> Response:
-    """The first frame as a picture; not for diagnosis."""
-    return _picture(
-        request, viewer, session, (study, series, instance), 1, _drawing(request, window, viewport)
-    )
-
-
-@router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{number}/rendered")
-def rendered_frame(
-    study: Uid,
-    series: Uid,
-    instance: Uid,
-    number: Annotated[int, Path(ge=1)],
-    request: Request,
-    viewer: Reader,
-    session: Look,
-    window: Window = None,
-    viewport: Viewport = None,
-) -> Response:
-    """One frame as a picture; not for diagnosis."""
-    drawing = _drawing(request, window, viewport)
-    return _picture(request, viewer, session, (study, series, instance), number, drawing)
-
-
-@router.get("/studies/{study}/series/{series}/instances/{instance}/thumbnail")
-def instance_thumbnail(
-    study: Uid, series: Uid, instance: Uid, request: Request, viewer: Reader, session: Look
-) -> Response:
-    """The first frame, small."""
-    drawing = _drawing(request, None, f"{THUMBNAIL},{THUMBNAIL}")
-    return _picture(request, viewer, session, (study, series, instance), 1, drawing)
-
-
-@router.get("/studies/{study}/series/{series}/thumbnail")
-def series_thumbnail(study: Uid, series: Uid, request: Request, viewer: Reader, session: Look) -> Response:
-    """The middle instance of a series, small."""
-    found = find_study(session, study, viewer)
-    rows = instances_of(session, found, series=series)
-    middle = rows[len(rows) // 2].sop_instance_uid
-    drawing = _drawing(request, None, f"{THUMBNAIL},{THUMBNAIL}")
-    return _picture(request, viewer, session, (study, series, middle), 1, drawing)
-
-
 @router.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}")
 def bulk_data(
     study: Uid,
@@ -177,7 +118,7 @@ def bulk_data(
     session: Look,
 ) -> Response:
     """The value that a BulkDataURI stands for."""
-    found, path = _file(request, viewer, session, study, series, instance)
+    found, path = stored_file(request, viewer, session, study, series, instance)
     try:
         content = read_bulk(path, int(tag, 16))
     except (NoFrame, UnreadableDataSet) as error:
@@ -270,58 +211,29 @@ def _metadata(request: Request, viewer: Viewer, session: Session, study: str, se
     return Response(content, media_type=MEDIA_TYPE)
 
 
-def _file(
+def stored_file(
     request: Request, viewer: Viewer, session: Session, study: str, series: str, instance: str
 ) -> tuple[Study, FilePath]:
+    """The study of an instance, and the instance's file.
+
+    Raises:
+        NotFound: the viewer sees no such instance.
+    """
     found = find_study(session, study, viewer)
     [row] = instances_of(session, found, series=series, instance=instance)
     return found, request.app.state.storage.path(row.storage_key)
 
 
-def _header(session: Session, storage: Storage, study: Study, series: str, instance: str) -> Attributes:
+def instance_header(
+    session: Session, storage: Storage, study: Study, series: str, instance: str
+) -> Attributes:
+    """The header of one instance.
+
+    Raises:
+        NotFound: there is no such instance, or its header cannot be read.
+    """
     rows = instances_of(session, study, series=series, instance=instance)
     headers = read_headers(study, series, as_instance_rows(rows), storage)
     if not headers:
         raise NotFound(f"the header of instance {instance!r} cannot be read")
     return headers[0]
-
-
-def _picture(
-    request: Request,
-    viewer: Viewer,
-    session: Session,
-    uids: tuple[str, str, str],
-    number: int,
-    drawing: Drawing,
-) -> Response:
-    study, series, instance = uids
-    found, path = _file(request, viewer, session, study, series, instance)
-    header = _header(session, request.app.state.storage, found, series, instance)
-    try:
-        picture = render(path, header, number, drawing)
-    except (NoFrame, CannotTranscode, UnreadableDataSet) as error:
-        raise NotFound(f"no picture: {error}") from None
-    note_read(request, session, viewer, "dicomweb.rendered", study_id=found.id)
-    return Response(picture, media_type=drawing.media_type)
-
-
-def _drawing(request: Request, window: str | None, viewport: str | None) -> Drawing:
-    media_type = wants_picture(accepted(request), list(FORMATS))
-    size = _two("viewport", viewport)
-    if size and not all(1 <= side <= LARGEST_SIDE for side in size):
-        raise BadRequest(f"viewport is {viewport!r}; sides may be 1 to {LARGEST_SIDE}")
-    return Drawing(
-        window=_two("window", window),
-        size=(int(size[0]), int(size[1])) if size else None,
-        media_type=media_type,
-    )
-
-
-def _two(name: str, text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        first, second, *_ = (float(part) for part in text.split(",")[:2])
-    except ValueError:
-        raise BadRequest(f"{name} is {text!r}; it must be two numbers with a comma between") from None
-    return first, second
