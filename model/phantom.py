@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.phantom_anatomy import Build, Head, draw_build, make_head
+from model.phantom_anatomy import Build, Head, cavity, draw_build, make_head
 from model.phantom_brain import draw_brain
 from model.phantom_faults import Fault
 from model.phantom_grid import Pose, make_grid, stream
@@ -24,6 +24,7 @@ from model.phantom_scanner import (
     harden_beam,
     open_skull,
 )
+from model.phantom_template import Subject, Template, draw_template_brain
 from model.stroke import StrokeType
 
 __all__ = ["KINDS", "Fault", "Lesion", "Phantom", "simulate_head"]
@@ -78,6 +79,7 @@ def simulate_head(
     faults: Sequence[str] = (),
     age: float | None = None,
     fov_mm: float | None = None,
+    template: Template | None = None,
 ) -> Phantom:
     """Simulate one head CT; the same arguments give the same voxels.
 
@@ -95,6 +97,7 @@ def simulate_head(
         faults: Words of `Fault`; those that live in headers only are kept for the writer.
         age: In years; drawn when None.
         fov_mm: Field of view; drawn when None.
+        template: Take brain and inner table from it, warped for this seed; analytic when None.
 
     Raises:
         ValueError: unknown lesion, fault or kernel.
@@ -114,8 +117,13 @@ def simulate_head(
     grid = make_grid((slices, side, side), spacing, pose, top_mm=top, shear=shear)
     placed = tuple(place_lesion(seed, index, lesion) for index, lesion in enumerate(lesions))
     brain, effaced = press(grid, placed)
-    head = make_head(seed, grid, brain, build, effaced)
-    draw_brain(head)
+    if template is None:
+        head = make_head(seed, grid, brain, build, effaced, cavity(seed, grid, build))
+        draw_brain(head)
+    else:
+        subject = Subject(template, build, seed)
+        head = make_head(seed, grid, brain, build, effaced, subject.spaces(grid))
+        draw_template_brain(head, subject)
     masks = draw_lesions(head, placed)
     extras = spoil_head(head, seed, wanted)
     shift = sum(lesion.shift_mm * lesion.side for lesion in placed)

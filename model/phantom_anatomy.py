@@ -247,9 +247,16 @@ def draw_orbit(head: Head, side: int) -> None:
     put((32 * side, -70, -35), (4.5, 2, 4.5), 75.0)
 
 
-def make_head(seed: int, grid: Grid, brain: Grid, build: Build, effaced: Array | float) -> Head:
-    """Draw skull and face and set the stage for the brain."""
-    depth, below, vault = cavity(seed, grid, build)
+def make_head(
+    seed: int,
+    grid: Grid,
+    brain: Grid,
+    build: Build,
+    effaced: Array | float,
+    spaces: tuple[Array, Array, Array],
+) -> Head:
+    """Draw skull and face round the spaces that `cavity` gives, and set the stage for the brain."""
+    depth, below, vault = spaces
     zeros = np.zeros(grid.shape, np.float32)
     hu = np.full(grid.shape, AIR, np.float32)
     outline = skin(grid, build, vault)

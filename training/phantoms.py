@@ -4,6 +4,7 @@ import numpy as np
 
 from model.network import MASKS, NetworkShape
 from model.phantom import Lesion, simulate_head
+from model.phantom_template import Template
 from training.cases import Case, CaseCard, pack_masks
 
 FINDINGS: tuple[tuple[str, ...], ...] = (
@@ -31,8 +32,9 @@ SMALL = 0.4
 """Part of the bleeds that are small or thin; half the parenchymal ones of them lie in the posterior fossa."""
 
 
-def phantom_case(seed: int, shape: NetworkShape) -> Case:
+def phantom_case(seed: int, shape: NetworkShape, *, template: Template | None = None) -> Case:
     """Simulate the head of a seed: findings, slices and kernel are drawn by the seed, too."""
+    source = "phantom" if template is None else "template"
     rng = np.random.default_rng((20_260, seed))
     kinds = () if rng.random() < HEALTHY else FINDINGS[int(rng.integers(len(FINDINGS)))]
     spacing = float(rng.choice([3.0, 4.0, 5.0, 5.0, 5.0, 6.0]))
@@ -47,17 +49,23 @@ def phantom_case(seed: int, shape: NetworkShape) -> Case:
         kernel=str(rng.choice(["soft", "soft", "standard"])),
         # old heads carry the calcified choroid, falx and arteries that look like blood
         age=float(rng.uniform(60, 92)) if rng.random() < 0.4 else None,
+        template=template,
     )
     masks = {str(name): mask for name, mask in phantom.masks.items() if name in MASKS}
     card = CaseCard(
-        name=f"phantom-{seed:05d}",
-        source="phantom",
-        patient=f"phantom-{seed}",
+        name=f"{source}-{seed:05d}",
+        source=source,
+        patient=f"{source}-{seed}",
         spacing_mm=spacing,
         known_masks=tuple(str(name) for name in MASKS),
         labels={str(name): int(value) for name, value in phantom.labels.items()},
     )
     return Case(card, phantom.hu, pack_masks(masks, phantom.hu.shape))
+
+
+def template_case(seed: int, shape: NetworkShape, template: Template) -> Case:
+    """Simulate the head of a seed on a template's anatomy, with the findings that `phantom_case` draws."""
+    return phantom_case(seed, shape, template=template)
 
 
 def draw_lesion(kind: str, rng: np.random.Generator) -> Lesion:

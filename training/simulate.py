@@ -1,6 +1,6 @@
 """Write simulated head CT studies as DICOM folders with a manifest that tells the truth about them.
 
-python -m training.simulate OUT --n 100 --seed 1 --mix train
+python -m training.simulate OUT --n 100 --seed 1 --mix train [--template FOLDER]
 """
 
 import argparse
@@ -19,6 +19,7 @@ from model.phantom import Fault, Lesion, Phantom, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from model.phantom_faults import FAULTS
 from model.stroke import Refusal, StrokeType
+from training.template import load_template
 
 SIMULATED_SIDE = 256
 """Larger images are enlarged from this size: a real scanner resolves no more in a soft kernel."""
@@ -171,8 +172,8 @@ def lesion_ml(phantom: Phantom) -> dict[str, float]:
     return {str(kind): round(float(mask.sum()) * voxel_ml, 2) for kind, mask in phantom.masks.items()}
 
 
-def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
-    """Simulate and write one study.
+def write_case(plan: CasePlan, out: Path, side: int, template: Path | None = None) -> dict[str, object]:
+    """Simulate and write one study, on the anatomy of a template where its folder is given.
 
     Returns:
         Its row of the manifest.
@@ -187,6 +188,7 @@ def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
         kernel=plan.kernel,
         faults=plan.faults,
         age=plan.age,
+        template=None if template is None else load_template(template),
     )
     dialect = DIALECTS[plan.dialect]
     patient = draw_patient(plan.seed, phantom.age)
@@ -200,6 +202,7 @@ def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
         "seed": plan.seed,
         "study_instance_uid": str(dcmread(files[0], stop_before_pixels=True).StudyInstanceUID),
         "source": "simulated",
+        "anatomy": "analytic" if template is None else "template",
         "patient": f"head-{plan.seed}",
         "dialect": dialect.name,
         "lesions": [lesion if isinstance(lesion, str) else lesion.kind for lesion in plan.lesions],
@@ -216,24 +219,28 @@ def write_case(plan: CasePlan, out: Path, side: int) -> dict[str, object]:
     }
 
 
-def simulate(out: Path, plans: Sequence[CasePlan], *, side: int, workers: int) -> Path:
+def simulate(
+    out: Path, plans: Sequence[CasePlan], *, side: int, workers: int, template: Path | None = None
+) -> Path:
     """Write every planned study and the manifest, one JSON row a case in the order of the plans."""
     out.mkdir(parents=True, exist_ok=True)
     manifest = out / "manifest.jsonl"
     with manifest.open("w", encoding="utf-8") as rows:
-        for index, row in enumerate(run(plans, out, side, workers), start=1):
+        for index, row in enumerate(run(plans, out, side, workers, template), start=1):
             rows.write(json.dumps(row, ensure_ascii=False) + "\n")
             print(f"{index}/{len(plans)} {row['case']}", file=sys.stderr, flush=True)
     return manifest
 
 
-def run(plans: Sequence[CasePlan], out: Path, side: int, workers: int) -> Iterator[dict[str, object]]:
+def run(
+    plans: Sequence[CasePlan], out: Path, side: int, workers: int, template: Path | None
+) -> Iterator[dict[str, object]]:
     """Yield the manifest rows, made by this process or by several."""
     if workers <= 1:
-        yield from map(write_case, plans, repeat(out), repeat(side))
+        yield from map(write_case, plans, repeat(out), repeat(side), repeat(template))
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(write_case, plans, repeat(out), repeat(side))
+        yield from pool.map(write_case, plans, repeat(out), repeat(side), repeat(template))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -245,9 +252,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--side", type=int, default=512, help="rows and columns of the images")
     parser.add_argument("--mix", choices=sorted(MIXES), default="demo")
     parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--template", type=Path, help="folder of a CT template to take the anatomy from")
     options = parser.parse_args(arguments)
     plans = list(MIXES[options.mix](options.n, options.seed))
-    manifest = simulate(options.out, plans, side=options.side, workers=options.workers)
+    try:
+        if options.template is not None:
+            load_template(options.template)
+    except (FileNotFoundError, ValueError) as unusable:
+        print(unusable, file=sys.stderr)
+        return 1
+    manifest = simulate(
+        options.out, plans, side=options.side, workers=options.workers, template=options.template
+    )
     print(manifest)
     return 0
 
