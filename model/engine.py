@@ -90,7 +90,7 @@ class OnnxRuntimeEngine:
 class TorchEngine:
     """The weights in torch, on the GPU where torch finds one: the reference, and the way to a GPU."""
 
-    def __init__(self, folder: Path, *, threads: int) -> None:
+    def __init__(self, folder: Path, *, threads: int, bf16: bool = False) -> None:
         torch: Any = importlib.import_module("torch")
         from model.weights import load_network
 
@@ -98,13 +98,19 @@ class TorchEngine:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self.name = "torch" if self._device == "cpu" else f"torch-{self._device}"
         self._torch, self._net = torch, load_network(folder).to(self._device)
+        self._bf16 = bf16
+
+    def compile(self) -> None:
+        """Have torch compile the network, once for every number of slices."""
+        self._net = self._torch.compile(self._net, dynamic=False)
 
     def run(self, hu: FloatArray, z: FloatArray) -> Outputs:
         """Outputs of one study."""
-        with self._torch.inference_mode():
-            values = self._net(*(self._torch.from_numpy(each[None]).to(self._device) for each in (hu, z)))
+        torch = self._torch
+        with torch.inference_mode(), torch.autocast(self._device, torch.bfloat16, enabled=self._bf16):
+            values = self._net(*(torch.from_numpy(each[None]).to(self._device) for each in (hu, z)))
         named = dict(zip(OUTPUT_NAMES, values, strict=True))
-        return _outputs(lambda name: named[name].cpu().numpy())
+        return _outputs(lambda name: named[name].float().cpu().numpy())
 
 
 def _outputs(value: Callable[[str], FloatArray]) -> Outputs:
