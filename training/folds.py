@@ -19,7 +19,7 @@ import torch
 from model.engine import OUTPUT_NAMES, FloatArray, Outputs
 from model.network import StrokeNet
 from training.cases import Case
-from training.data import fold_split
+from training.data import Split, fold_split
 from training.evaluate import hits
 from training.pool import MIN_STUDY_SLICES, Pool
 from training.prepare import prepare_cases
@@ -64,12 +64,21 @@ def run_folds(
     for fold in folds:
         split = fold_split(cases, recipe, fold)
         pool = pool or Pool([case for case in cases if case.card.source in recipe.share], rank.device)
-        net = train(replace(recipe, out=recipe.out / f"fold-{fold}"), split, rank=rank, pool=pool)
+        net = train(_of_fold(recipe, split, fold), split, rank=rank, pool=pool)
         rows = [{"fold": fold, **row} for row in score(net, split.test, rank.device)]
         before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in before if json.loads(line)["fold"] != fold]
         path.write_text("\n".join([*kept, *map(json.dumps, rows)]) + "\n", encoding="utf-8")
     return path
+
+
+def _of_fold(recipe: Recipe, split: Split, fold: int) -> Recipe:
+    """The recipe without the sources of which this fold keeps every patient."""
+    there = {case.card.source for case in split.train}
+    share = {name: part for name, part in recipe.share.items() if name in there}
+    total = sum(share.values())
+    share = {name: part / total for name, part in share.items()}
+    return replace(recipe, out=recipe.out / f"fold-{fold}", share=share)
 
 
 def score(net: StrokeNet, cases: Sequence[Case], device: torch.device) -> Iterator[dict[str, Any]]:

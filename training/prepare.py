@@ -10,17 +10,20 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from model.stroke import StrokeType
 from training.cases import Case, load_cases, save_case
 from training.decoys import decoy_case
 from training.importers.infarct import infarct_cases
+from training.insert import insert_case, twin_case
 from training.paint import paint_case, survey
-from training.phantoms import phantom_case
+from training.phantoms import phantom_case, template_case
 from training.recipe import Recipe
 from training.sich import bleeding_case, clean_case, read_patients, read_study
+from training.template import load_template
 
 CASES_VERSION = 3
 """Raised whenever simulator, painting or decoys draw other pixels from an equal recipe."""
-PHANTOMS_AT_ONCE = 8
+HEADS_AT_ONCE = 8
 TELL_EVERY_S = 5.0
 
 
@@ -29,11 +32,11 @@ class Job:
     """Some cases that one process makes."""
 
     source: str
-    """phantom, sich (with the heads made of it) or infarct."""
+    """phantom, template, sich (with the heads made of it) or infarct."""
     name: str
     """Of the file that says that it is done."""
     numbers: tuple[int, ...] = ()
-    """Seeds of phantoms."""
+    """Seeds of phantoms or of heads from the templates."""
 
 
 def prepare_cases(recipe: Recipe) -> list[Case]:
@@ -45,22 +48,19 @@ def prepare_cases(recipe: Recipe) -> list[Case]:
         done.mkdir(parents=True, exist_ok=True)
         _make_all(recipe, home, todo)
     folders = [home / source for source in sorted({"clean", *recipe.share} - {"real"})]
-    seeds = {f"phantom-{seed:05d}" for seed in range(recipe.num_phantoms)}
-    made = [case for case in load_cases(folders) if case.card.source != "phantom" or case.card.name in seeds]
-    return made + load_cases(recipe.cases)
+    return load_cases(folders) + load_cases(recipe.cases)
 
 
 def plan(recipe: Recipe) -> list[Job]:
     """What has to be made, the longest jobs first."""
-    jobs = []
+    jobs = [Job("infarct", "infarct")] if recipe.infarct is not None else []
     if recipe.sich is not None:
         jobs += [Job("sich", f"sich-{patient}") for patient in read_patients(recipe.sich)]
-    if "phantom" in recipe.share:
-        for first in range(0, recipe.num_phantoms, PHANTOMS_AT_ONCE):
-            seeds = tuple(range(first, min(first + PHANTOMS_AT_ONCE, recipe.num_phantoms)))
-            jobs.append(Job("phantom", f"phantom-{first}-{len(seeds)}", seeds))
-    if recipe.infarct is not None:
-        jobs.append(Job("infarct", "infarct"))
+    for source, count in (("template", recipe.num_templates), ("phantom", recipe.num_phantoms)):
+        if source in recipe.share:
+            for first in range(0, count, HEADS_AT_ONCE):
+                seeds = tuple(range(first, min(first + HEADS_AT_ONCE, count)))
+                jobs.append(Job(source, f"{source}-{first}-{len(seeds)}", seeds))
     return jobs
 
 
@@ -77,6 +77,10 @@ def make(recipe: Recipe, home: Path, job: Job) -> int:
 def _cases(recipe: Recipe, job: Job) -> Iterator[Case]:
     if job.source == "phantom":
         yield from (phantom_case(seed, recipe.network) for seed in job.numbers)
+    elif job.source == "template":
+        assert recipe.templates is not None
+        template = load_template(recipe.templates)
+        yield from (template_case(seed, recipe.network, template) for seed in job.numbers)
     elif job.source == "infarct":
         assert recipe.infarct is not None
         yield from infarct_cases(recipe.infarct, side=recipe.network.side, grid_mm=recipe.network.grid_mm)
@@ -108,11 +112,12 @@ def _key(recipe: Recipe) -> str:
     """A folder name that changes with whatever changes the pixels."""
     shape = recipe.network
     words = [CASES_VERSION, shape.side, shape.grid_mm, recipe.num_painted, recipe.num_decoys]
+    words += [recipe.num_twins, recipe.num_ischaemic, recipe.num_phantoms, recipe.num_templates]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]
 
 
 def head_cases(recipe: Recipe, sich: Path, patient: str) -> Iterator[Case]:
-    """One real head as it is, without its bleed, with painted bleeds, and with decoys."""
+    """One real head as it is, without its bleed, with painted bleeds, decoys, pastes, and ischaemia."""
     grid_mm = recipe.network.grid_mm
     study = read_study(sich, patient, side=recipe.network.side, grid_mm=grid_mm)
     yield bleeding_case(study)
@@ -123,9 +128,17 @@ def head_cases(recipe: Recipe, sich: Path, patient: str) -> Iterator[Case]:
     ground = survey(clean, grid_mm=grid_mm)
     if ground is None:
         return
-    for number in range(recipe.num_decoys):
-        yield decoy_case(clean, ground, seed=int(patient) * 100 + number)
-    for number in range(recipe.num_painted):
-        painted = paint_case(clean, ground, seed=int(patient) * 100 + number, grid_mm=grid_mm)
+    first = int(patient) * 100
+    for seed in range(first, first + recipe.num_decoys):
+        yield decoy_case(clean, ground, seed=seed)
+    for seed in range(first, first + recipe.num_twins):
+        yield twin_case(clean, ground, seed=seed, grid_mm=grid_mm)
+    for seed in range(first, first + recipe.num_painted):
+        painted = paint_case(clean, ground, seed=seed, grid_mm=grid_mm)
         if painted is not None:
             yield painted
+    for seed in range(first, first + recipe.num_ischaemic):
+        kinds = (StrokeType.ACUTE_ISCHAEMIA, StrokeType.HYPERDENSE_ARTERY)[: 1 + seed % 2]
+        darkened = insert_case(clean, ground, seed=seed, grid_mm=grid_mm, kinds=kinds)
+        if darkened is not None:
+            yield darkened

@@ -47,6 +47,14 @@ class Recipe:
     """Simulated bleeds of several kinds painted into each clean SICH head."""
     num_decoys: int = 3
     """Clean SICH heads with what looks like blood and is none, for each clean head."""
+    num_twins: int = 2
+    """Clean SICH heads with pastes as those of bleeds, but of brain or fluid, for each clean head."""
+    num_ischaemic: int = 2
+    """Clean SICH heads with simulated acute ischaemia, for each clean head."""
+    templates: Path | None = None
+    """Folder of the CT templates; heads are warped from them."""
+    num_templates: int = 0
+    """Heads made from the templates, with findings as the phantoms have."""
     infarct: Path | None = None
     """Folder of the AISD slices with acute infarcts; they teach slices, not studies."""
     cases: tuple[Path, ...] = ()
@@ -112,10 +120,12 @@ class Recipe:
             raise ValueError(f"share names {sorted(unknown)}, the sources are {list(SOURCES)}")
         if abs(sum(self.share.values()) - 1.0) > 1e-6:
             raise ValueError(f"share sums to {sum(self.share.values()):g}, not to 1")
-        if self.sich is None and set(self.share) & {"sich", "clean", "painted", "decoy"}:
+        if self.sich is None and set(self.share) & {"sich", "clean", "painted", "decoy", "inserted"}:
             raise ValueError("share names SICH sources but sich, their folder, is not given")
         if self.infarct is None and "infarct" in self.share:
             raise ValueError("share names infarct but infarct, its folder, is not given")
+        if self.templates is None and "template" in self.share:
+            raise ValueError("share names template but templates, their folder, is not given")
         if not self.cases and "real" in self.share:
             raise ValueError("share names real but cases, folders of imported studies, are not given")
         if self.precision not in ("bf16", "fp32"):
@@ -146,7 +156,7 @@ def load_recipe(path: Path) -> Recipe:
     unknown = set(table) - known
     if unknown:
         raise ValueError(f"{path.name} has the unknown fields {sorted(unknown)}")
-    for name in ("cache", "out", "sich", "infarct", "start"):
+    for name in ("cache", "out", "sich", "infarct", "templates", "start"):
         if name in table:
             table[name] = (path.parent / table[name]).resolve()
     if "cases" in table:

@@ -13,12 +13,13 @@ from model.stroke import StrokeType
 from tests.training.cases import SHAPE, small_case, write_sich
 from training.augment import Draw, _thickness, augment
 from training.cases import IGNORE_BIT, Case, fingerprints, load_cases, pack_masks, save_case
-from training.data import Split, assert_disjoint, split_patients
+from training.data import Split, assert_disjoint, fold_split, hold_out, split_patients
 from training.decoys import DECOYS, Decoy, decoy_case
 from training.labels import num_pixels, slice_labels, study_labels
 from training.paint import paint_case, survey
 from training.phantoms import draw_lesion
-from training.pool import Pool, SliceDraw, unpack
+from training.pool import Pool, SliceDraw, StudyDraw, unpack
+from training.recipe import Recipe
 from training.sich import SichStudy, bleeding_case, clean_case, read_patients, read_study
 
 
@@ -59,8 +60,83 @@ class TestSplit:
         with pytest.raises(ValueError, match="phantom-1"):
             assert_disjoint(Split([case], [], [case]))
 
+    def test_equal_pixels_under_two_patients_are_refused(self) -> None:
+        case = small_case(1)
+        marked = replace(case.card, fingerprints=fingerprints(case.hu))
+        again = replace(marked, name="retake", patient="somebody else")
+        with pytest.raises(ValueError, match="retake shows a slice of patient phantom-1"):
+            assert_disjoint(Split([replace(case, card=marked)], [], [replace(case, card=again)]))
+
+    def test_held_out_hospitals_and_months_leave_with_their_patients(self) -> None:
+        def at(seed: int, hospital: str, month: str, patient: str = "") -> Case:
+            case = small_case(seed)
+            patient = patient or case.card.patient
+            return replace(case, card=replace(case.card, hospital=hospital, month=month, patient=patient))
+
+        cases = [
+            at(0, "10670", "2026-01"),
+            at(1, "10670", "2026-02"),
+            at(2, "10671", "2026-01", "moved"),
+            at(3, "10670", "2026-01", "moved"),
+            at(4, "10670", "2026-03", "came again"),
+            at(5, "10670", "2026-01", "came again"),
+        ]
+        rest, external, temporal = hold_out(cases, hospitals=["10671"], months=1)
+        assert [case.card.name for case in external] == ["phantom-00002"]
+        assert [case.card.name for case in temporal] == ["phantom-00004"]
+        assert [case.card.name for case in rest] == ["phantom-00000", "phantom-00001"]
+        with pytest.raises(ValueError, match="10699"):
+            hold_out(cases, hospitals=["10699"], months=0)
+
+    def test_a_held_out_hospital_in_another_part_is_a_leak(self) -> None:
+        one, other = (
+            replace(case, card=replace(case.card, hospital="10671")) for case in map(small_case, (1, 2))
+        )
+        with pytest.raises(ValueError, match="10671"):
+            assert_disjoint(Split([one], [], [], external=[other]))
+
+    def test_every_patient_is_tested_in_one_fold(self, tmp_path: Path) -> None:
+        cases = [small_case(seed) for seed in range(12)]
+        recipe = Recipe(name="t-1", cache=tmp_path, out=tmp_path, folds=3)
+        tested = [case.card.name for fold in range(3) for case in fold_split(cases, recipe, fold).test]
+        assert sorted(tested) == sorted(case.card.name for case in cases)
+
 
 class TestDraw:
+    def test_a_slice_brings_its_twin_without_the_lesion(self) -> None:
+        lesion = next(case for case in map(small_case, range(40)) if (case.masks & 1).sum() > 200)
+        twin = Case(
+            replace(lesion.card, name="twin", labels=dict.fromkeys(lesion.card.labels, 0)),
+            lesion.hu - 1,
+            np.zeros_like(lesion.masks),
+        )
+        pool = Pool([lesion, twin], torch.device("cpu"))
+        draw = SliceDraw(pool, {"phantom": 1.0}, positive=1.0, paired=1.0)
+        labels = draw.draw(np.random.default_rng(1), 12).labels[:, 0]
+        assert (labels[::2] == 1).all()
+        assert (labels[1::2] == 0).all()
+
+    def test_studies_keep_their_slices_together_and_lose_no_lesion(self) -> None:
+        cases = [small_case(seed) for seed in range(8)]
+        draw = StudyDraw(Pool(cases, torch.device("cpu")), {"phantom": 1.0}, paired=0.5)
+        for step in range(12):
+            batch = draw.draw(np.random.default_rng(step), 3)
+            assert sum(batch.lengths) == len(batch.slices.hu) == len(batch.z) == len(batch.groups)
+            seen = [
+                part.amax(dim=0) for part in torch.split(batch.slices.labels.nan_to_num(0), batch.lengths)
+            ]
+            for study, label in zip(seen, batch.labels, strict=True):
+                assert study[0] >= 0.5 or label[0] < 0.5 or label[0].isnan()
+
+    def test_a_subset_of_a_pool_draws_from_its_cases_alone(self) -> None:
+        cases = [small_case(seed) for seed in range(8)]
+        pool = Pool(cases, torch.device("cpu"))
+        some = pool.subset({cases[2].card.name, cases[5].card.name})
+        alone = Pool([cases[2], cases[5]], torch.device("cpu"))
+        draws = [SliceDraw(each, {"phantom": 1.0}, positive=0.5, paired=0.0) for each in (some, alone)]
+        one, other = (draw.draw(np.random.default_rng(3), 8) for draw in draws)
+        assert torch.equal(one.hu, other.hu)
+
     def test_equal_generators_draw_equal_batches(self) -> None:
         pool = Pool([small_case(seed) for seed in range(8)], torch.device("cpu"))
         draw = SliceDraw(pool, {"phantom": 1.0}, positive=0.6, paired=0.5)
