@@ -66,6 +66,10 @@ def parenchymal(ground: Ground, rng: np.random.Generator, size: float) -> FloatA
         )
     near = ground.depth_mm > (9 if rng.random() < 0.7 else 3)
     brain = near & (ground.csf < 0.5)
+    if usual is None and rng.random() < 0.3:  # a contusion of the frontal or temporal base, next to bone
+        factor = 0.7
+        low = (ground.up_mm < 0) & (ground.up_mm > -40) & (ground.along_mm < 15)
+        brain = low & (ground.depth_mm > 2) & (ground.depth_mm < 9)
     centre = usual or somewhere(ground, brain if brain.any() else ground.inside, rng)
     radius = float(np.clip(rng.lognormal(np.log(8.5), 0.5) * size * factor, 2.5, 30))
     radii = radius * rng.uniform(0.75, 1.3, 3)

@@ -14,10 +14,19 @@ Point = tuple[float, float, float]
 
 AIR_HU = -60.0
 """Less is air of a sinus or fat of an orbit, even where bone closes round it."""
-SECTION_MM2 = 4000.0
-"""Slices whose closed skull holds less than this are left unpainted: skull base and vertex."""
-VERTEX_MM = 66.0
-"""Height of the vertex of the brain above the widest section, in the head that `Point` is written for."""
+SECTION_MM2 = 1200.0
+"""Slices whose skull holds less brain than this are left unpainted."""
+GAPS_MM = (2.0, 5.0)
+"""Gaps of the skull that are closed, narrow ones first."""
+OPENED_MM = 1.6
+TALL_MM = 125.0
+"""From the topmost to the lowest section of a brain."""
+NECK_MM = 20.0
+"""Above the lowest section: there bone closes round brain or nothing is taken for brain."""
+PIECE_MM2 = 500.0
+"""Smaller pieces beside the gaps of the base are no brain."""
+VERTEX_MM = 64.0
+"""Height of the topmost such section above the widest, in the head that `Point` is written for."""
 HALF_WIDTH_MM, HALF_LENGTH_MM = 67.0, 84.0
 """Of that head's brain."""
 
@@ -77,17 +86,12 @@ class Ground:
 def survey(case: Case, *, grid_mm: float) -> Ground | None:
     """Find skull, brain, CSF and ventricles of a head; None where no slice has a closed skull."""
     hu = case.hu.astype(np.float32)
-    inside = np.zeros(hu.shape, np.bool_)
-    depth = np.zeros(hu.shape, np.float32)
-    for number, image in enumerate(hu):
-        bone = ndimage.binary_closing(image > 110, iterations=2)
-        hole = ndimage.binary_fill_holes(bone) & ~bone & (image > AIR_HU)
-        hole = ndimage.binary_opening(hole, iterations=2)
-        if hole.sum() * grid_mm**2 > SECTION_MM2:
-            inside[number] = hole
-            depth[number] = ndimage.distance_transform_edt(hole) * grid_mm
+    inside = within_skull(hu, grid_mm, case.card.spacing_mm)
     if not inside.any():
         return None
+    depth = np.zeros(hu.shape, np.float32)
+    for number in np.flatnonzero(inside.any(axis=(1, 2))):
+        depth[number] = ndimage.distance_transform_edt(inside[number]) * grid_mm
     spacing = case.card.spacing_mm
     smooth = ndimage.gaussian_filter(np.clip(hu, -20, 100), (0, 0.7, 0.7))
     csf = np.clip((23 - smooth) / 9, 0, 1) * inside
@@ -96,25 +100,80 @@ def survey(case: Case, *, grid_mm: float) -> Ground | None:
     across, along, scale = midline(inside, mm[2], mm[1])
     deep = ndimage.binary_opening((csf > 0.4) & (depth > 22), np.ones((1, 2, 2)))
     top = float(np.flatnonzero(inside.any(axis=(1, 2))).max()) * spacing
+    up = mm[0][:, :1, :1] - np.float32(top - VERTEX_MM)
     noise_hu, noise_px = measure_grain(hu, inside & (depth > 8) & (csf < 0.3))
     return Ground(
         hu,
         inside,
         depth,
         csf.astype(np.float32),
-        central(deep, across),
+        central(deep, across, along, up),
         x_mm=mm[2],
         y_mm=mm[1],
         z_mm=mm[0],
         across_mm=across,
         along_mm=along,
-        up_mm=(mm[0][:, :1, :1] - np.float32(top - VERTEX_MM)),
+        up_mm=up,
         scale=scale,
         noise_hu=noise_hu,
         noise_px=noise_px,
         spacing_mm=spacing,
         grid_mm=grid_mm,
     )
+
+
+def within_skull(hu: FloatArray, grid_mm: float, spacing_mm: float) -> BoolArray:
+    """Find what the skull holds, slice by slice from the vertex down.
+
+    At the base the skull has gaps. There they are closed more boldly or not asked for at all, and only what
+    lies below brain is kept.
+    """
+    inside = np.zeros(hu.shape, np.bool_)
+    above = np.zeros(hu.shape[1:], np.bool_)
+    lowest = -1
+    for number in range(len(hu) - 1, -1, -1):
+        if number < lowest:
+            break
+        narrow = hole_of(hu[number], GAPS_MM[0], grid_mm)
+        if narrow.sum() * grid_mm**2 < SECTION_MM2 and not above.any():
+            continue
+        if above.any() and narrow.sum() < 0.7 * above.sum():
+            bold = hole_of(hu[number], GAPS_MM[1], grid_mm)
+            soft = (hu[number] > AIR_HU / 4) & (hu[number] < 110) & above
+            soft = ndimage.binary_opening(soft, iterations=max(1, round(GAPS_MM[1] / grid_mm)))
+            soft &= number > lowest + NECK_MM / spacing_mm
+            ways = [below_brain(way, above, hu[number], grid_mm) for way in (narrow, bold, soft)]
+            narrow = max(ways, key=lambda way: int(way.sum()))
+        if narrow.sum() * grid_mm**2 > SECTION_MM2:
+            lowest = number - round(TALL_MM / spacing_mm) if lowest < 0 and not inside.any() else lowest
+            inside[number] = narrow
+            above |= ndimage.binary_dilation(narrow, iterations=max(1, round(3 / grid_mm)))
+    return inside
+
+
+def hole_of(image: FloatArray, gap_mm: float, grid_mm: float) -> BoolArray:
+    """What bone surrounds in one slice, gaps up to twice a distance closed; thin threads cut off."""
+    bone = image > 110
+    steps = max(1, round(gap_mm / grid_mm))
+    closed = ndimage.binary_closing(np.pad(bone, steps), iterations=steps)[steps:-steps, steps:-steps]
+    hole = ndimage.binary_fill_holes(closed) & ~bone & (image > AIR_HU)
+    opened: BoolArray = ndimage.binary_opening(hole, iterations=max(1, round(OPENED_MM / grid_mm)))
+    return opened
+
+
+def below_brain(hole: BoolArray, above: BoolArray, image: FloatArray, grid_mm: float) -> BoolArray:
+    """Keep the large pieces that lie almost wholly below brain and are as dense as brain."""
+    pieces, count = ndimage.label(hole)
+    if count == 0:
+        return hole
+    numbers = range(1, count + 1)
+    shared = np.asarray(ndimage.mean(above, pieces, numbers))
+    dense = np.asarray(ndimage.median(image, pieces, numbers))
+    large = np.asarray(ndimage.sum_labels(hole, pieces, numbers)) * grid_mm**2 > PIECE_MM2
+    kept: BoolArray = np.isin(
+        pieces, 1 + np.flatnonzero((shared > 0.85) & (dense > 18) & (dense < 48) & large)
+    )
+    return kept
 
 
 def midline(
@@ -133,9 +192,10 @@ def midline(
     return across, along, (half[0] / HALF_WIDTH_MM, half[1] / HALF_LENGTH_MM)
 
 
-def central(fluid: BoolArray, across: FloatArray) -> BoolArray:
-    """Keep the fluid that reaches the middle of the head: ventricles, not the Sylvian fissures."""
-    pieces, count = ndimage.label(fluid)
+def central(fluid: BoolArray, across: FloatArray, along: FloatArray, up: FloatArray) -> BoolArray:
+    """Keep the fluid that reaches the middle of the head: ventricles, not fissures or cisterns."""
+    fourth = (np.abs(across) < 12) & (along > 8) & (along < 50) & (up > -58)
+    pieces, count = ndimage.label(fluid & ((up > -12) | fourth))
     if count == 0:
         return fluid
     nearest = ndimage.minimum(np.abs(across), pieces, range(1, count + 1))

@@ -6,10 +6,14 @@ import numpy as np
 
 from training.bleeds import BLEEDS
 from training.cases import Case
+from training.decoys import add_decoys
 from training.ground import Ground, survey
 from training.insert import insert_case
 
 __all__ = ["Ground", "paint_case", "survey"]
+
+WITH_DECOYS = 0.4
+"""Part of the painted heads that carry decoys, too."""
 
 
 def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case | None:
@@ -17,6 +21,8 @@ def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case
     rng = np.random.default_rng((5, seed))
     count = int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))
     kinds = [str(list(BLEEDS)[int(k)]) for k in rng.choice(len(BLEEDS), size=count, replace=False)]
+    if rng.random() < WITH_DECOYS:  # what looks like blood must not speak against blood
+        ground = replace(ground, hu=add_decoys(ground, rng, int(rng.integers(1, 4))))
     painted = insert_case(case, ground, seed=seed, grid_mm=grid_mm, kinds=kinds)
     if painted is None:
         return None

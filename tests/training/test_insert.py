@@ -14,9 +14,11 @@ from model.volume import load_head_ct
 from tests import hub
 from training.bleeds import BLEEDS
 from training.cases import Case, CaseCard
+from training.decoys import DECOYS, OUTSIDE, Decoy
 from training.ground import Ground, survey
 from training.implant import main
 from training.insert import insert_case, twin_case
+from training.paint import paint_case
 
 GRID_MM = 1.6
 
@@ -62,6 +64,14 @@ class TestGround:
         assert ground.noise_px == pytest.approx(blur, abs=0.2)
         drawn = ground.grain(np.random.default_rng(2))
         assert drawn.std() == pytest.approx(ground.noise_hu, rel=0.1)
+
+    def test_brain_is_found_down_to_the_skull_base_without_face_or_neck(
+        self, old: tuple[Case, Ground]
+    ) -> None:
+        case, ground = old
+        assert ground.inside[8:26].any(axis=(1, 2)).all()
+        dense = case.hu[ground.inside]
+        assert ((dense > 0) & (dense < 75)).mean() > 0.97
 
     def test_nothing_is_surveyed_without_a_skull(self) -> None:
         card = CaseCard("soft", "clean", "p", 5.0, ())
@@ -132,6 +142,38 @@ class TestInsert:
     def test_unknown_kind_is_refused(self, old: tuple[Case, Ground]) -> None:
         with pytest.raises(ValueError, match="tumour"):
             insert_case(*old, seed=1, grid_mm=GRID_MM, kinds=["tumour"])
+
+
+class TestDecoys:
+    @pytest.mark.parametrize("draw", OUTSIDE)
+    def test_what_lies_outside_the_skull_leaves_the_brain_alone(
+        self, old: tuple[Case, Ground], draw: Decoy
+    ) -> None:
+        ground = old[1]
+        changes = [draw(ground, ground.hu, np.random.default_rng(seed)) - ground.hu for seed in range(4)]
+        assert max(float(np.abs(change).max()) for change in changes) > 30
+        assert not any(change[ground.inside].any() for change in changes)
+
+    @pytest.mark.parametrize("draw", DECOYS)
+    def test_every_decoy_brightens_the_inside_of_the_skull_alone(
+        self, old: tuple[Case, Ground], draw: Decoy
+    ) -> None:
+        ground = old[1]
+        changes = [draw(ground, ground.hu, np.random.default_rng(seed)) - ground.hu for seed in range(4)]
+        assert max(float(change[ground.inside].max()) for change in changes) > 2
+        far = ~ndimage.binary_dilation(ground.inside, iterations=4)
+        assert max(float(np.abs(change[far]).max()) for change in changes) < 1
+
+    def test_painted_heads_carry_decoys_too(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        with_decoys = []
+        for seed in range(8):
+            painted = paint_case(case, ground, seed=seed, grid_mm=GRID_MM)
+            if painted is not None:
+                bleeding = (painted.masks > 0).any(axis=(1, 2))
+                far = ~ndimage.binary_dilation(bleeding, iterations=3)
+                with_decoys.append(bool((painted.hu != case.hu)[far].any()))
+        assert 0 < sum(with_decoys) < len(with_decoys)
 
 
 class TestTwin:
