@@ -11,6 +11,7 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Completion
 from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.identity import Identity
+from pacs_gateway.offers import Offer
 
 
 class Outcome(StrEnum):
@@ -122,6 +123,8 @@ class Receipt:
     refusals: tuple[RefusedInstance, ...]
     detail: str = ""
     """Why the association was refused or aborted."""
+    offer: Offer = ()
+    """The presentation contexts of the association."""
 
 
 def digest_of(sha256s: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pacs_gateway.callers import Callers, Sender
 from pacs_gateway.dimse import Command
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.notices import Notice
+from pacs_gateway.offers import offer_of
 from pacs_gateway.store import Answer, Store
 from pacs_gateway.tls import TlsFiles, TlsNotReady, reason_of, shown_by
 from pacs_gateway.upper_layer import (
@@ -44,6 +45,8 @@ class Policy:
     ae_title: str
     require_called_ae: bool
     idle_seconds: float
+    trial_ae_title: str = "IMAGINGHUBTEST"
+    """Whoever calls this name tests its link: nothing of it reaches the hub's studies."""
 
 
 class NoHandshake(ValueError):
@@ -63,6 +66,7 @@ class Association:
         address: str,
         *,
         inbox: Inbox,
+        trials: Inbox,
         callers: Callers,
         policy: Policy,
         tls: TlsFiles | None = None,
@@ -73,6 +77,7 @@ class Association:
         self._stream = PduStream(connection, idle_seconds=policy.idle_seconds)
         self._address = address
         self._inbox = inbox
+        self._trials = trials
         self._callers = callers
         self._policy = policy
         self._busy = threading.Lock()
@@ -177,6 +182,8 @@ class Association:
         request = negotiation.decode_request(bytes(content))
         calling_ae, called_ae = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
         self._sender = self._callers.recognise(calling_ae, called_ae, self._address, self._certificate)
+        if called_ae == self._policy.trial_ae_title:
+            self._inbox = self._trials
         refusal = self._refusal(calling_ae, called_ae, room)
         if refusal is not None:
             self._refuse(calling_ae, called_ae, refusal[1])
@@ -185,7 +192,8 @@ class Association:
         assert self._sender is not None
         self._peer_limit = request.maximum_length_received or 0
         answer, self._agreed = negotiation.accept(request)
-        self._number = self._inbox.open_association(self._sender)
+        proposed = request.presentation_context_definition_list
+        self._number = self._inbox.open_association(self._sender, offer_of(proposed, self._agreed))
         self._stream.write(answer)
         return True
 
@@ -197,7 +205,8 @@ class Association:
             known_by = f"certificate {self._certificate}" if self._certificate else f"address {self._address}"
             why = f"no caller {calling_ae!r} with the {known_by} is listed"
             return negotiation.CALLING_AE_NOT_RECOGNISED, why
-        if self._policy.require_called_ae and called_ae != self._policy.ae_title:
+        ours = (self._policy.ae_title, self._policy.trial_ae_title)
+        if self._policy.require_called_ae and called_ae not in ours:
             why = f"it calls {called_ae!r}, this is {self._policy.ae_title!r}"
             return negotiation.CALLED_AE_NOT_RECOGNISED, why
         return None if room else (negotiation.LOCAL_LIMIT_EXCEEDED, "too many associations at once")

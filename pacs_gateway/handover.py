@@ -21,6 +21,7 @@ from pacs_gateway.arrivals import (
 from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Announced, Completion, Waiting, judge, kept_word, learned_quiet
 from pacs_gateway.identity import read_identity
+from pacs_gateway.offers import unpack_offer
 
 PathOf = Callable[[str], Path]
 """Where the file of a sha256 lies."""
@@ -161,8 +162,8 @@ def receipts(
 
 
 def _receipt(db: Connection, row: Any, quarantine: Path) -> Receipt:
-    number, *sender, opened_at, closed_at, ending, detail, study, stored, duplicate, conflict, refused = row
-    counts = (stored, duplicate, conflict, refused)
+    number, *sender, opened_at, closed_at, ending, detail, offer, study = row[:12]
+    counts = row[12:]
     refusals = records.refusal_rows(db, number, study) if counts[3] else []
     return Receipt(
         association_id=number,
@@ -178,6 +179,7 @@ def _receipt(db: Connection, row: Any, quarantine: Path) -> Receipt:
         refused=counts[3],
         refusals=tuple(_refusal(refusal, quarantine) for refusal in refusals),
         detail=detail,
+        offer=unpack_offer(offer),
     )
 
 

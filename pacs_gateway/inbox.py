@@ -23,6 +23,7 @@ from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import scan_header
 from pacs_gateway.incoming import Incoming
 from pacs_gateway.index import Index
+from pacs_gateway.offers import Offer
 from pacs_gateway.part10 import NotPart10, read_meta
 from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool
 from pacs_gateway.turned_away import TurnedAway
@@ -67,10 +68,10 @@ class Inbox:
 
     # Receiving
 
-    def open_association(self, sender: Sender) -> int:
+    def open_association(self, sender: Sender, offer: Offer = ()) -> int:
         """Note that somebody began to send; instances and receipts hang on the number returned."""
-        now = self._clock()
-        return self._index.write(lambda db: records.open_association(db, self._spool.owner, sender, now))
+        now, owner = self._clock(), self._spool.owner
+        return self._index.write(lambda db: records.open_association(db, owner, sender, now, offer))
 
     def close_association(self, association_id: int, ending: Ending, detail: str = "") -> None:
         """Note how it ended, and why where it was aborted; closing twice changes nothing."""

@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS announcements (
     instances TEXT, count INTEGER, at REAL NOT NULL,
     PRIMARY KEY (source, word, study_instance_uid)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS announcements_study ON announcements (study_instance_uid);
+CREATE TABLE IF NOT EXISTS offers (digest TEXT PRIMARY KEY, contexts TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gaps (
     sender TEXT NOT NULL, bucket INTEGER NOT NULL, seen INTEGER NOT NULL,
     PRIMARY KEY (sender, bucket)) WITHOUT ROWID;
@@ -66,6 +67,7 @@ CREATE TABLE IF NOT EXISTS gaps (
 ADDED_COLUMNS = (
     ("associations", "certificate", "TEXT NOT NULL DEFAULT ''"),
     ("associations", "detail", "TEXT NOT NULL DEFAULT ''"),
+    ("associations", "offer", "TEXT NOT NULL DEFAULT ''"),
 )
 """Columns that an index made by an earlier version lacks: table, column, declaration."""
 BUSY_SECONDS = 30

@@ -9,18 +9,24 @@ from typing import Any
 from pacs_gateway.arrivals import Ending, Outcome
 from pacs_gateway.callers import Sender
 from pacs_gateway.headers import InstanceHeader
+from pacs_gateway.offers import Offer, digest_of_offer, pack_offer
 
 _HEADER_FIELDS = tuple(field.name for field in fields(InstanceHeader))
 _TUPLES = ("image_type", "position", "orientation")
 
 
-def open_association(db: Connection, owner: str, sender: Sender, now: float) -> int:
+def open_association(db: Connection, owner: str, sender: Sender, now: float, offer: Offer = ()) -> int:
+    packed = pack_offer(offer)
+    digest = digest_of_offer(packed) if offer else ""
     row = (owner, sender.calling_ae, sender.called_ae, sender.address, sender.hcode, sender.certificate, now)
     cursor = db.execute(
-        "INSERT INTO associations (owner, calling_ae, called_ae, address, hcode, certificate, opened_at)"
-        " VALUES (?,?,?,?,?,?,?)",
-        row,
+        "INSERT INTO associations"
+        " (owner, calling_ae, called_ae, address, hcode, certificate, opened_at, offer)"
+        " VALUES (?,?,?,?,?,?,?,?)",
+        (*row, digest),
     )
+    if offer:
+        db.execute("INSERT OR IGNORE INTO offers (digest, contexts) VALUES (?, ?)", (digest, packed))
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
@@ -185,10 +191,11 @@ def discard_taken(db: Connection, before: float) -> list[str]:
 def receipt_rows(db: Connection, where: str, values: tuple[object, ...], limit: int) -> list[Any]:
     return db.execute(
         "SELECT a.id, a.calling_ae, a.called_ae, a.address, a.hcode, a.certificate, a.opened_at, a.closed_at,"
-        " a.ending, a.detail,"
+        " a.ending, a.detail, o.contexts,"
         " coalesce(r.study_instance_uid, ''), coalesce(r.stored, 0), coalesce(r.duplicate, 0),"
         " coalesce(r.conflict, 0), coalesce(r.refused, 0)"
         " FROM associations a LEFT JOIN receipts r ON r.association_id = a.id"
+        " LEFT JOIN offers o ON o.digest = a.offer"
         f" WHERE {where} ORDER BY a.id DESC, r.study_instance_uid LIMIT ?",
         (*values, limit),
     ).fetchall()
@@ -221,3 +228,18 @@ def unpack_header(text: str) -> InstanceHeader:
         if values[name] is not None:
             values[name] = tuple(values[name])
     return InstanceHeader(**values)
+
+
+def forget_associations(db: Connection, before: float) -> list[str]:
+    """Delete associations that ended before then with all that they brought; the sha256s of the instances."""
+    ended = "SELECT id FROM associations WHERE closed_at < ?"
+    gone = db.execute(
+        f"DELETE FROM instances WHERE association_id IN ({ended}) RETURNING sha256", (before,)
+    ).fetchall()
+    for table in ("receipts", "refusals"):
+        db.execute(f"DELETE FROM {table} WHERE association_id IN ({ended})", (before,))
+    db.execute("DELETE FROM associations WHERE closed_at < ?", (before,))
+    db.execute(
+        "DELETE FROM studies WHERE study_instance_uid NOT IN (SELECT study_instance_uid FROM instances)"
+    )
+    return [sha256 for (sha256,) in gone]

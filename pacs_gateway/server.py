@@ -13,6 +13,7 @@ from pacs_gateway.association import Association, Policy
 from pacs_gateway.callers import Callers
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.tls import TlsFiles
+from pacs_gateway.trials import TrialInbox
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Server:
         self._later = later
         self._stopped = threading.Event()
         self._inbox = inbox
+        self._trials = TrialInbox(inbox.root, reserve_bytes=inbox.reserve_bytes)
         self._callers = callers
         self._policy = policy
         self._max_associations = max_associations
@@ -126,6 +128,7 @@ class Server:
         for association in running:
             association.cut()
         self._join(running, STRAGGLER_SECONDS)
+        self._trials.close()
 
     @staticmethod
     def _join(running: dict[Association, threading.Thread], seconds: float) -> None:
@@ -174,6 +177,7 @@ class Server:
                     connection,
                     address,
                     inbox=self._inbox,
+                    trials=self._trials,
                     callers=self._callers,
                     policy=self._policy,
                     tls=tls,

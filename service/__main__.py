@@ -23,6 +23,7 @@ COMMANDS = {
     "peer": "service.commands.peers",
     "tls": "service.commands.tls",
     "deliver": "service.commands.deliver",
+    "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",
     "doctor": "service.commands.doctor",
 }

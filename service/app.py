@@ -10,6 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.trials import TrialInbox
 from service.api import (
     accounts,
     callers,
@@ -25,6 +26,7 @@ from service.api import (
     qido,
     receipts,
     reviews,
+    selftests,
     studies,
     wado,
 )
@@ -45,6 +47,7 @@ PARTS = (
     differences,
     hospitals,
     receipts,
+    selftests,
     deliveries,
     accounts,
     callers,
@@ -80,6 +83,7 @@ def create_app(
     app.state.engine = engine or make_engine(settings.database)
     app.state.storage = open_storage(settings.storage, settings.storage_folder)
     app.state.inbox = cache(lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes))
+    app.state.trials = cache(lambda: TrialInbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes))
     app.state.enqueue = enqueue
     app.state.queue_depth = queue_depth
     app.state.worker_seen = worker_seen

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from pacs_gateway.arrivals import ArrivedStudy
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.trials import KEPT, purge_trials
 from service import pathway, studies
 from service.db import session_scope
 from service.orders import Orders
@@ -84,6 +85,7 @@ class Intake:
         A request to analyse again commits first and orders then; where the order failed, this makes it good.
         """
         self._inbox.discard_taken(before=now - DISCARD_AFTER)
+        purge_trials(self._inbox.root, before=now - KEPT)
         with session_scope(self._engine, write=False) as session:
             waiting = studies.waiting_since(session, now - ORDER_AGAIN_AFTER)
         for study in waiting:

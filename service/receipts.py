@@ -9,6 +9,7 @@ from typing import Any
 from pacs_gateway.arrivals import Receipt
 from pacs_gateway.inbox import Inbox
 from service.accounts import Viewer
+from service.spreadsheets import harmless
 
 READ_AT_MOST = 10_000
 """Receipts looked through for one answer: the inbox knows senders, not who may see them."""
@@ -86,14 +87,9 @@ def receipts_csv(found: Sequence[Receipt]) -> str:
     for receipt in found:
         columns = receipt_columns(receipt)
         columns["refusals"] = "; ".join(f"{each['status']} {each['reason']}" for each in columns["refusals"])
-        writer.writerow({name: _harmless(value) for name, value in columns.items()})
+        writer.writerow({name: harmless(value) for name, value in columns.items()})
     return text.getvalue()
 
 
 def _visible(viewer: Viewer, receipt: Receipt) -> bool:
     return viewer.sees_region or (viewer.hcode is not None and receipt.sender.hcode == viewer.hcode)
-
-
-def _harmless(value: object) -> object:
-    # A spreadsheet runs a cell that starts like this as a formula; AE titles are whatever the caller says.
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from pacs_gateway.arrivals import Ending
 from service.accounts import Role
-from service.receipts import _harmless
+from service.spreadsheets import harmless
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, sender
 
@@ -55,4 +55,4 @@ class TestReceipts:
 
 @pytest.mark.parametrize(("cell", "written"), [("=1+1", "'=1+1"), ("-x", "'-x"), ("CT1", "CT1"), (3, 3)])
 def test_no_cell_is_a_formula(cell: object, written: object) -> None:
-    assert _harmless(cell) == written
+    assert harmless(cell) == written
