@@ -88,7 +88,7 @@ class Listener:
         self._tls = tls
         self._doors: list[Door] = []
         self._partners_path = partners or callers.path.with_name("peers.json")
-        self._reporter: Reporter | None = None
+        self._reporters: list[Reporter] = []
         self._server: Server | None = None
         self._children: list[_Child] = []
         self._supervisor: threading.Thread | None = None
@@ -114,8 +114,9 @@ class Listener:
                 later=self._later(),
             )
             self._server.start()
-            self._reporter = Reporter(self._inbox, Partners(self._partners_path, self._tls))
-            self._reporter.start()
+            for inbox in (self._inbox, self._server.trials):
+                self._reporters.append(Reporter(inbox, Partners(self._partners_path, self._tls)))
+                self._reporters[-1].start()
         log.info("listening", extra={"host": self.host, "port": self.port, "processes": self._processes})
 
     def _bind(self) -> None:
@@ -145,8 +146,10 @@ class Listener:
         self._wake_writer.send(None)
         if self._server is not None:
             self._server.stop(grace_seconds=self._grace_seconds)
-        if self._reporter is not None:
-            self._reporter.stop()
+        for reporter in self._reporters:
+            reporter.stop()
+        if self._server is not None:
+            self._server.trials.close()
         if self._supervisor is not None:
             self._supervisor.join()
             for child in self._children:

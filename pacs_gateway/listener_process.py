@@ -49,10 +49,13 @@ def serve(options: Options, parent: Connection, grace_seconds: float) -> None:
         doors, inbox, callers, options.policy, max_associations=options.max_associations, later=later
     )
     server.start()
-    reporter = Reporter(inbox, Partners(options.partners_path, tls))
-    reporter.start()
+    reporters = [Reporter(each, Partners(options.partners_path, tls)) for each in (inbox, server.trials)]
+    for reporter in reporters:
+        reporter.start()
     parent.send("listening")
     wait([parent, wake_reader])
     server.stop(grace_seconds=grace_seconds)
-    reporter.stop()
+    for reporter in reporters:
+        reporter.stop()
+    server.trials.close()
     inbox.close()

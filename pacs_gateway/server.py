@@ -88,7 +88,7 @@ class Server:
         self._later = later
         self._stopped = threading.Event()
         self._inbox = inbox
-        self._trials = TrialInbox(inbox.root, reserve_bytes=inbox.reserve_bytes)
+        self.trials = TrialInbox(inbox.root, reserve_bytes=inbox.reserve_bytes)
         self._callers = callers
         self._policy = policy
         self._max_associations = max_associations
@@ -128,7 +128,6 @@ class Server:
         for association in running:
             association.cut()
         self._join(running, STRAGGLER_SECONDS)
-        self._trials.close()
 
     @staticmethod
     def _join(running: dict[Association, threading.Thread], seconds: float) -> None:
@@ -177,7 +176,7 @@ class Server:
                     connection,
                     address,
                     inbox=self._inbox,
-                    trials=self._trials,
+                    trials=self.trials,
                     callers=self._callers,
                     policy=self._policy,
                     tls=tls,

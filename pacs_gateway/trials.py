@@ -14,6 +14,7 @@ from typing import Any
 from pacs_gateway import records
 from pacs_gateway.arrivals import Ending, Receipt
 from pacs_gateway.callers import Sender
+from pacs_gateway.commitments import CommitmentRequest
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.identity import Identity, read_identity
@@ -47,6 +48,8 @@ class Trial:
     """Why instances were refused, each once."""
     headers: tuple[InstanceHeader, ...]
     identity: Identity | None
+    commitments: tuple[CommitmentRequest, ...]
+    """Storage commitment that was asked of the test lane by this machine, newest first."""
     megabytes: float
     """Of what was offered and not refused."""
     seconds: float
@@ -87,6 +90,7 @@ class TrialInbox(Inbox):
         newest, first = found[0], found[-1]
         study = first.study_instance_uid
         rows: list[Any] = self._index.read(lambda db: records.instances_of(db, study)) if study else []
+        headers = tuple(records.unpack_header(row[-1]) for row in rows)
         open_still = any(receipt.closed_at is None for receipt in found)
         closed_at = None if open_still else max(each.closed_at for each in found if each.closed_at)
         kept = sum(each.stored + each.duplicate + each.conflict for each in found)
@@ -108,8 +112,9 @@ class TrialInbox(Inbox):
             conflict=sum(each.conflict for each in found),
             refused=sum(each.refused for each in found),
             reasons=tuple(dict.fromkeys(no.reason for each in found for no in each.refusals)),
-            headers=tuple(records.unpack_header(row[-1]) for row in rows),
+            headers=headers,
             identity=self._identity(rows, newest.sender),
+            commitments=self._asked_of_us(newest.sender, headers),
             megabytes=kept * mean / 1e6,
             seconds=max(0.001, sum(_seconds(each, end) for each in found)),
         )
@@ -121,6 +126,13 @@ class TrialInbox(Inbox):
             except (OSError, UnreadableDataSet):
                 return None
         return None
+
+    def _asked_of_us(
+        self, sender: Sender, headers: tuple[InstanceHeader, ...]
+    ) -> tuple[CommitmentRequest, ...]:
+        here = {header.sop_instance_uid for header in headers}
+        asked = self.commitments.requests(calling_ae=sender.calling_ae)
+        return tuple(each for each in asked if here & {uid for _, uid in each.references})
 
     def purge(self, *, before: datetime) -> int:
         """Forget everything that began before then and has ended; how many files went."""

@@ -33,7 +33,7 @@ class Wholeness(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StudyVerdict:
     """What is said of a study; `code` and the values for machines, `text` for people."""
 
     code: Wholeness
@@ -56,7 +56,7 @@ class Verdict:
         return self.code in (Wholeness.COVERED, Wholeness.COUNTED, Wholeness.EVEN)
 
 
-def verdict_of(headers: Sequence[InstanceHeader], *, expected: int | None = None) -> Verdict:
+def verdict_of(headers: Sequence[InstanceHeader], *, expected: int | None = None) -> StudyVerdict:
     """Judge what was stored of one study.
 
     Args:
@@ -70,7 +70,7 @@ def verdict_of(headers: Sequence[InstanceHeader], *, expected: int | None = None
     longest = stacks[0] if stacks else None
     extent = _extent(longest)
     code = _code(headers, longest, missing, extent, expected)
-    return Verdict(
+    return StudyVerdict(
         code=code,
         instances=len(headers),
         expected=expected,

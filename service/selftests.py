@@ -22,7 +22,6 @@ from service.spreadsheets import harmless
 
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{last}" for last in ("50", "51", "81", "91", "93", "112", "203"))
 UNDECODABLE = frozenset({"1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111"})
-COMMITMENT = "1.2.840.10008.1.20.1"
 FEWEST_TO_TIME = 10
 SLOWEST_IMAGES = 5.0
 """Images a second; a study of 300 slices in a minute."""
@@ -143,7 +142,7 @@ def _tls(trial: Trial) -> Check:
 
 
 def _contexts(trial: Trial) -> Check:
-    rejected = [each for each in trial.offer if not each.accepted and each.abstract_syntax != COMMITMENT]
+    rejected = [each for each in trial.offer if not each.accepted]
     names = ", ".join(dict.fromkeys(each.name for each in rejected))
     values = {"count": len(trial.offer), "rejected": len(rejected), "names": names[:300]}
     return Check("contexts", Status.WARN if rejected else Status.PASS, values)
@@ -238,10 +237,13 @@ def _speed(trial: Trial) -> Check:
 
 
 def _commitment(trial: Trial) -> Check:
-    asked = [context for context in trial.offer if context.abstract_syntax == COMMITMENT]
-    if not asked:
+    if not trial.commitments:
         return Check("commitment", Status.NOT_TESTED, {})
-    return Check("commitment", Status.PASS if any(each.accepted for each in asked) else Status.FAIL, {})
+    newest = trial.commitments[0]
+    values = {"committed": newest.committed, "failed": newest.failed, "why": newest.last_error}
+    if newest.told_at is None:
+        return Check("commitment", Status.FAIL if newest.last_error else Status.WARN, values)
+    return Check("commitment", Status.WARN if newest.failed else Status.PASS, values)
 
 
 def self_test_columns(found: SelfTest) -> dict[str, Any]:

@@ -110,6 +110,9 @@ def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -
         if path not in OPEN
     }
     assert refused.pop("/api/v1/me") == refused.pop("/api/v1/hospitals") == 200
+    for path in ("/api/v1/selftests", "/api/v1/selftests.csv"):
+        assert refused.pop(path) == 200
+    assert refused.pop("/api/v1/selftests/{number}") == 404  # nobody has tested anything
     assert refused.pop("/api/v1/receipts") == refused.pop("/api/v1/receipts.csv") == 200
     assert set(refused.values()) == {403}
 
