@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -89,6 +90,7 @@ def send(
     associations: int = 1,
     attempts: int = ATTEMPTS,
     timeout_seconds: float = 60.0,
+    handlers: Sequence[Any] = (),
 ) -> list[SendResult]:
     """Send files, and say of each what became of it, in the order given.
 
@@ -100,6 +102,7 @@ def send(
         associations: how many at once; files are dealt out in turn.
         attempts: how often an association is opened anew after it was lost.
         timeout_seconds: for the peer to answer.
+        handlers: pynetdicom's (event, handler) pairs for each association.
 
     Raises:
         PeerUnreachable: not even the first association could be opened.
@@ -117,7 +120,7 @@ def send(
 
     def work(share: list[_Item]) -> None:
         try:
-            _send_share(share, peer, calling_ae, done, attempts, timeout_seconds)
+            _send_share(share, peer, calling_ae, done, attempts, timeout_seconds, handlers)
         except PeerUnreachable as error:
             unreachable.append(error)
             for item in share:
@@ -154,7 +157,13 @@ def _items(paths: Iterable[Path], done: Progress) -> list[_Item]:
 
 
 def _send_share(
-    share: list[_Item], peer: Peer, calling_ae: str, done: Progress, attempts: int, timeout_seconds: float
+    share: list[_Item],
+    peer: Peer,
+    calling_ae: str,
+    done: Progress,
+    attempts: int,
+    timeout_seconds: float,
+    handlers: Sequence[Any],
 ) -> None:
     """Send one association's files; after a loss go on with what has no answer yet."""
     left = list(share)
@@ -163,7 +172,9 @@ def _send_share(
         contexts = list(dict.fromkeys(item.context for item in left))[: MOST_CONTEXTS // 2]
         batch = [item for item in left if item.context in contexts]
         try:
-            association, connection = associate(peer, calling_ae, contexts, timeout_seconds)
+            association, connection = associate(
+                peer, calling_ae, contexts, timeout_seconds, handlers=handlers
+            )
         except NothingAccepted:
             for item in batch:
                 done(_not_accepted(item))

@@ -25,6 +25,7 @@ COMMANDS = {
     "deliver": "service.commands.deliver",
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",
+    "relay": "service.commands.relay",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

@@ -14,9 +14,10 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
+from pacs_gateway.commitment import NotTold, new_transaction_uid, request_commitment
 from pacs_gateway.peers import Peer as Remote
 from pacs_gateway.sender import PeerUnreachable, SendOutcome, SendResult, send
-from service import circuits, deliveries
+from service import circuits, deliveries, delivery_commitments
 from service.db import now, session_scope
 from service.deliveries import STORED, Delivery, Parcel
 from service.failures import Failure
@@ -44,6 +45,7 @@ class _Errand:
     number: int
     remote: Remote
     parcels: list[Parcel]
+    commits: bool = False
 
 
 class Courier:
@@ -87,6 +89,7 @@ class Courier:
             if time.monotonic() - started > SLICE_SECONDS:
                 self._wake(peer, None)
                 return
+        self._ask(peer)
         with session_scope(self._engine) as session:
             moment = deliveries.next_moment(session, peer)
         if moment is not None and moment > self._clock():
@@ -114,7 +117,7 @@ class Courier:
                 )
                 deliveries.settle(session, delivery, self._clock())
                 return _Errand(delivery.id, Remote("", "", 0), [])
-            return _Errand(delivery.id, self._remote(peer), deliveries.remaining(delivery))
+            return _Errand(delivery.id, self._remote(peer), deliveries.remaining(delivery), peer.commits)
 
     def _run(self, peer: str, errand: _Errand) -> None:
         outcomes: dict[str, str] = {}
@@ -134,12 +137,12 @@ class Courier:
                 outcomes |= {paths[result.path]: said for result in results if (said := _outcome(result))}
             except PeerUnreachable as error:
                 trouble = str(error)
-        self._settle(peer, errand.number, outcomes, trouble)
+        self._settle(peer, errand, outcomes, trouble)
 
-    def _settle(self, peer: str, number: int, outcomes: dict[str, str], trouble: str) -> None:
+    def _settle(self, peer: str, errand: _Errand, outcomes: dict[str, str], trouble: str) -> None:
         at = self._clock()
         with session_scope(self._engine) as session:
-            delivery = session.get_one(Delivery, number, with_for_update=True)
+            delivery = session.get_one(Delivery, errand.number, with_for_update=True)
             if delivery.state is not deliveries.DeliveryState.WAITING:
                 return
             deliveries.note_outcomes(delivery, outcomes)
@@ -148,11 +151,38 @@ class Courier:
             elif outcomes:
                 circuits.note_success(session, peer, at)
             if not deliveries.remaining(delivery):
-                deliveries.settle(session, delivery, at)
+                deliveries.settle(session, delivery, at, commits=errand.commits)
             elif trouble:
                 deliveries.postpone(delivery, until, trouble)
             said = delivery.state.value
-        log.info("delivery tried", extra={"delivery": number, "peer": peer, "state": said, "why": trouble})
+        log.info(
+            "delivery tried", extra={"delivery": errand.number, "peer": peer, "state": said, "why": trouble}
+        )
+
+    def _ask(self, name: str) -> None:
+        """Have a destination commit to what it stored; its report comes to the listener."""
+        asked: list[tuple[str, list[tuple[str, str]]]] = []
+        with session_scope(self._engine) as session:
+            peer = session.scalar(select(Peer).where(Peer.name == name))
+            due = delivery_commitments.to_be_asked(session, name, self._clock())
+            if peer is None or not peer.commits:
+                for delivery in due:
+                    delivery.transaction_uid = None  # it does not commit any more
+                return
+            if not peer.enabled:
+                return
+            remote = self._remote(peer)
+            for delivery in due:
+                uid = new_transaction_uid()
+                # first the row: the report may be there before the answer
+                delivery_commitments.note_asked(delivery, uid, self._clock())
+                asked.append((uid, delivery_commitments.stored_references(delivery)))
+        for uid, references in asked:
+            try:
+                request_commitment(remote, references, transaction_uid=uid, calling_ae=self._calling_ae)
+            except (PeerUnreachable, NotTold) as error:
+                log.warning("commitment not asked for", extra={"peer": name, "why": str(error)})
+                return
 
     def _paths(self, parcels: list[Parcel], outcomes: dict[str, str]) -> dict[Path, str]:
         """The instances' UIDs by their files; what storage has lost is said so."""

@@ -69,12 +69,14 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    """When it is sent (again), or once sent, when the destination is asked to commit (again)."""
     give_up_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When the destination was asked to commit."""
+    """When the destination was last asked to commit."""
     committed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     transaction_uid: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Of that request; empty until it is asked, None where the destination does not commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +202,15 @@ def remaining(delivery: Delivery) -> list[Parcel]:
     ]
 
 
-def stored_references(delivery: Delivery) -> list[tuple[str, str]]:
-    """SOP class and instance UID of what the destination stored."""
-    stored = (item for item in delivery.items if item["outcome"] == STORED)
-    return [(item["sop_class_uid"], item["sop_instance_uid"]) for item in stored]
+def settle(session: Session, delivery: Delivery, at: datetime, *, commits: bool = False) -> None:
+    """Everything has been answered: the delivery is sent, or refused where nothing was taken.
 
-
-def settle(session: Session, delivery: Delivery, at: datetime) -> None:
-    """Everything has been answered: the delivery is sent, or refused where nothing was taken."""
+    Args:
+        session: A writing session.
+        delivery: The delivery, waiting.
+        at: Now.
+        commits: Whether the destination is to be asked for its commitment.
+    """
     refused = [
         f"{item['kind'] or 'image'}: {item['outcome']}"
         for item in delivery.items
@@ -218,6 +221,8 @@ def settle(session: Session, delivery: Delivery, at: datetime) -> None:
         _end(session, delivery, DeliveryState.REFUSED, reason or "nothing to send")
         return
     delivery.sent_at = at
+    if commits:
+        delivery.transaction_uid, delivery.next_at = "", at
     _end(session, delivery, DeliveryState.SENT, f"not taken: {reason}" if reason else "")
 
 

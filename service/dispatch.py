@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
-from service import deliveries
+from pacs_gateway.inbox import Inbox
+from service import deliveries, delivery_commitments
 from service.db import now, session_scope
 from service.orders import Orders
 
@@ -17,11 +18,21 @@ LOOK_SECONDS = 2.0
 
 
 class Dispatch:
-    """Makes good what a lost wake-up call would leave lying; any number of processes may run it."""
+    """Makes good what a lost wake-up call would leave lying; any number of processes may run it.
 
-    def __init__(self, engine: Engine, orders: Orders, clock: Callable[[], datetime] = now) -> None:
+    Args:
+        engine: The rows.
+        orders: The way to the job engine.
+        inbox: Where the listener leaves what destinations report on what they were asked to commit to.
+        clock: Now; only tests give another.
+    """
+
+    def __init__(
+        self, engine: Engine, orders: Orders, inbox: Inbox, clock: Callable[[], datetime] = now
+    ) -> None:
         self._engine = engine
         self._orders = orders
+        self._inbox = inbox
         self._clock = clock
 
     def run(self, stop: threading.Event) -> None:
@@ -35,12 +46,22 @@ class Dispatch:
     def round(self) -> list[str]:
         """One look; returns the destinations for which a job was put in line."""
         at = self._clock()
+        self._take_reports(at)
         with session_scope(self._engine, write=False) as session:
             late = deliveries.any_late(session, at)
-            peers = deliveries.peers_due(session, at)
+            due = {*deliveries.peers_due(session, at), *delivery_commitments.peers_to_ask(session, at)}
+            peers = sorted(due)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
         for peer in peers:
             self._orders.sweep(peer, at)
         return peers
+
+    def _take_reports(self, at: datetime) -> None:
+        """The row first, then the listener's note of it: a report taken twice changes nothing."""
+        for report in self._inbox.commitments.reports():
+            failed = {uid for uid, _ in report.failed}
+            with session_scope(self._engine) as session:
+                delivery_commitments.take_report(session, report.transaction_uid, failed, at)
+            self._inbox.commitments.take_report(report.number)

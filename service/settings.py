@@ -75,6 +75,15 @@ class Settings:
     disk_reserve_mb: int = field(default=1024, metadata={"low": 0, "high": 10_000_000})
     """Free megabytes below which new studies are refused (0xA700) and readiness fails."""
 
+    relay_to: str = ""
+    """Where `hub relay` brings what it receives: AET@HOST:PORT of the hub."""
+
+    relay_tls: bool = True
+    """Whether the relay calls the hub over TLS."""
+
+    relay_kbit: int = field(default=0, metadata={"low": 0, "high": 10_000_000})
+    """Kilobits a second that the relay may use of the link; 0 for all of it."""
+
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
 

@@ -56,7 +56,7 @@ def work(
     stop = threading.Event()
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
     intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock")
-    dispatch = Dispatch(engine, orders)
+    dispatch = Dispatch(engine, orders, inbox)
     threads = [
         threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
         for name, loop in (("intake", intake.run), ("dispatch", dispatch.run))
