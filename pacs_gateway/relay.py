@@ -67,7 +67,7 @@ class Relay:
         self._calling_ae, self._clock = calling_ae, clock
         self._known = self.ledger.known()
         self._ranks: dict[str, int] = {}
-        self._failures = 0
+        self.failures = 0
         self._not_before = 0.0
 
     def run(self, stop: threading.Event) -> None:
@@ -134,7 +134,7 @@ class Relay:
     def _note(self, parcel: Parcel, result: SendResult) -> None:
         """Write down at once what became of an instance, so that a broken link costs one instance."""
         if result.stored:
-            self._failures = 0
+            self.failures = 0
             self.ledger.note_sent(parcel.sha256, result.path.stat().st_size)
             (self._packed / f"{parcel.sha256}.dcm").unlink(missing_ok=True)
         elif result.outcome is SendOutcome.LOST or (result.status or 0) & 0xFF00 == 0xA700:
@@ -144,10 +144,10 @@ class Relay:
             self.ledger.note_refused(parcel.sha256, result.text)
 
     def _back_off(self, why: str) -> None:
-        self._failures += 1
-        wait = min(FIRST_WAIT * 2.0 ** min(self._failures - 1, 10), LONGEST_WAIT) * random.uniform(1.0, 1.25)
+        self.failures += 1
+        wait = min(FIRST_WAIT * 2.0 ** min(self.failures - 1, 10), LONGEST_WAIT) * random.uniform(1.0, 1.25)
         self._not_before = self._clock() + wait
-        log.warning("the hub is not reached", extra={"why": why, "failures": self._failures, "wait_s": wait})
+        log.warning("the hub is not reached", extra={"why": why, "failures": self.failures, "wait_s": wait})
 
     def _file(self, parcel: Parcel) -> Path:
         """The compressed copy, or the file itself where it does not get smaller without loss."""

@@ -1,0 +1,74 @@
+"""From a scanner to the hospital's PACS and its commitment: a whole hub, a real Orthanc that goes down."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.phantom import Lesion, simulate_head
+from model.phantom_dicom import DIALECTS, draw_patient, write_series
+from pacs_gateway.headers import read_header
+from tests.hub import RunningHub, running_hub, until
+from tests.orthanc import Orthanc
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+    callers = (("UDON_CT1", "10671"), ("ORTHANC", "10671"))
+    with running_hub(tmp_path_factory.mktemp("hub"), callers=callers) as running:
+        yield running
+
+
+@pytest.fixture
+def pacs(hub: RunningHub, tmp_path: Path) -> Iterator[Orthanc]:
+    orthanc = Orthanc(tmp_path, DicomModalities={"hub": ["IMAGINGHUB", "127.0.0.1", hub.dicom_port]})
+    orthanc.start()
+    at = f"ORTHANC@127.0.0.1:{orthanc.port}"
+    wants = [word for kind in ("sr", "seg", "gsps", "sc") for word in ("--object", kind)]
+    roles = ["--role", "destination", "--role", "commitment"]
+    hub.hub("peer", "add", "udon-pacs", at, "--hospital", "10671", *wants, *roles)
+    yield orthanc
+    orthanc.close()
+
+
+def send_study(hub: RunningHub, folder: Path, seed: int) -> str:
+    phantom = simulate_head(seed, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=192)
+    paths = write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(seed, age=60.0))
+    hub.storescu(paths)
+    uid = read_header(paths[0]).study_instance_uid
+    assert hub.result(uid)["state"] == "flagged"
+    return uid
+
+
+def delivery(hub: RunningHub, uid: str) -> dict[str, Any]:
+    found = hub.get("/api/v1/deliveries", study=uid)["deliveries"]
+    return found[0] if found else {"state": "none"}
+
+
+def reaches(hub: RunningHub, uid: str, state: str) -> dict[str, Any]:
+    until(lambda: delivery(hub, uid)["state"] == state, seconds=90, hint=f"delivery {state}")
+    return delivery(hub, uid)
+
+
+def test_results_reach_the_pacs_are_committed_to_and_survive_its_absence(
+    hub: RunningHub, pacs: Orthanc, tmp_path: Path
+) -> None:
+    first = send_study(hub, tmp_path / "first", 7)
+    done = reaches(hub, first, "committed")
+    kinds = [item["kind"] for item in done["items"]]
+    assert sorted(set(kinds)) == ["gsps", "sc", "seg", "sr"]
+    assert pacs.instances() == {item["sop_instance_uid"] for item in done["items"]}
+
+    pacs.kill()
+    second = send_study(hub, tmp_path / "second", 8)
+    until(lambda: "cannot be reached" in delivery(hub, second).get("reason", ""), seconds=60, hint="a try")
+    doctor = hub.hub("doctor", check=False).stdout
+    assert "BAD  outbound" in doctor
+    assert "udon-pacs does not answer" in doctor
+    pacs.start()
+    hub.hub("deliver", "retry", str(delivery(hub, second)["id"]))
+    done = reaches(hub, second, "committed")
+    assert {item["sop_instance_uid"] for item in done["items"]} <= pacs.instances()
+    assert 'hub_deliveries_total{state="committed"} 2.0' in hub.client.get("/metrics").text
+    assert hub.study(first)["revision"] == 1, "what came back of it is no news"  # type: ignore[index]
