@@ -225,6 +225,14 @@ class Inbox:
         pending = self._index.read(handover.pending_studies)
         return [handover.progress(study) for study in pending if isinstance(study.verdict(seconds), Waiting)]
 
+    def pending(self) -> list[handover.PendingStudy]:
+        """Every study not handed over yet, complete or not, oldest first."""
+        return self._index.read(handover.pending_studies)
+
+    def path_of(self, sha256: str) -> Path:
+        """Where an instance's file lies."""
+        return self._spool.path_of(sha256)
+
     def hand_over(self, study_instance_uid: str, digest: str) -> None:
         """The hub has the study with this digest durably. Anything that came since keeps it pending."""
         now = self._clock()

@@ -60,9 +60,9 @@ class Pace:
             return
         unpaced = transport.send
 
-        def send(content: bytes) -> None:
-            for start in range(0, len(content), PIECE):
-                piece = content[start : start + PIECE]
+        def send(bytestream: bytes) -> None:
+            for start in range(0, len(bytestream), PIECE):
+                piece = bytestream[start : start + PIECE]
                 self.take(len(piece))
                 unpaced(piece)
 

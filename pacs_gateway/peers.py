@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, build_context, evt
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
@@ -105,10 +105,10 @@ def associate(
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = seconds
     for sop_class, syntax in contexts:
-        ae.requested_contexts = [*ae.requested_contexts, build_context(sop_class, syntax or None)]
+        ae.add_requested_context(sop_class, syntax or None)
         implicit = implicit_context((sop_class, syntax))
         if implicit is not None and implicit not in contexts:
-            ae.requested_contexts = [*ae.requested_contexts, build_context(*implicit)]
+            ae.add_requested_context(*implicit)
     association = ae.associate(
         peer.host,
         peer.port,

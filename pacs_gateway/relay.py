@@ -69,6 +69,7 @@ class Relay:
         self._ranks: dict[str, int] = {}
         self.failures = 0
         self._not_before = 0.0
+        self._compresses = True
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -118,7 +119,7 @@ class Relay:
         if not parcels:
             return False
         try:
-            send(
+            results = send(
                 list(parcels),
                 self._hub,
                 calling_ae=self._calling_ae,
@@ -129,7 +130,10 @@ class Relay:
         except PeerUnreachable as error:
             self._back_off(str(error))
             return False
-        return True
+        trouble = next((each.text for each in results if _may_pass(each)), None)
+        if trouble is not None:
+            self._back_off(trouble)
+        return trouble is None
 
     def _note(self, parcel: Parcel, result: SendResult) -> None:
         """Write down at once what became of an instance, so that a broken link costs one instance."""
@@ -137,9 +141,10 @@ class Relay:
             self.failures = 0
             self.ledger.note_sent(parcel.sha256, result.path.stat().st_size)
             (self._packed / f"{parcel.sha256}.dcm").unlink(missing_ok=True)
-        elif result.outcome is SendOutcome.LOST or (result.status or 0) & 0xFF00 == 0xA700:
-            self._back_off(result.text)
-        else:
+        elif result.outcome is SendOutcome.NOT_ACCEPTED and result.path.parent == self._packed:
+            self._compresses = False  # it takes no JPEG 2000: from now on everything goes as it is
+            result.path.unlink(missing_ok=True)
+        elif not _may_pass(result):
             log.error("the hub refuses an instance", extra={"why": result.text})
             self.ledger.note_refused(parcel.sha256, result.text)
 
@@ -152,6 +157,8 @@ class Relay:
     def _file(self, parcel: Parcel) -> Path:
         """The compressed copy, or the file itself where it does not get smaller without loss."""
         source, packed = self._inbox.path_of(parcel.sha256), self._packed / f"{parcel.sha256}.dcm"
+        if not self._compresses:
+            return source
         if packed.exists():
             return packed
         try:
@@ -197,3 +204,8 @@ class Relay:
                 self._inbox.hand_over(study.study_instance_uid, digest_of(row[0] for row in study.rows))
                 log.info("study is with the hub", extra={"instances": len(study.rows)})
         self._inbox.discard_taken(before=moment(now - KEEP_SECONDS))
+
+
+def _may_pass(result: SendResult) -> bool:
+    """Lost on the way, or the hub had no room: another time it may go well."""
+    return result.outcome is SendOutcome.LOST or (result.status or 0) & 0xFF00 == 0xA700

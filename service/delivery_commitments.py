@@ -12,7 +12,7 @@ from service.deliveries import STORED, Delivery, DeliveryState
 from service.studies import HUB
 
 ASK_AGAIN = timedelta(minutes=30)
-"""A destination that has not reported by then is asked again, under a new transaction."""
+"""A destination that has not reported by then is asked again under a new transaction, ever less often."""
 ASKED_AT_ONCE = 50
 
 
@@ -31,7 +31,8 @@ def peers_to_ask(session: Session, at: datetime) -> list[str]:
 def note_asked(delivery: Delivery, transaction_uid: str, at: datetime) -> None:
     """The destination is being asked; where it keeps silent it is asked again later, within the 72 hours."""
     delivery.transaction_uid, delivery.asked_at = transaction_uid, at
-    delivery.next_at = at + ASK_AGAIN
+    since = at - (delivery.sent_at or at)
+    delivery.next_at = at + max(ASK_AGAIN, since / 2)
     if at >= delivery.give_up_at:
         delivery.reason = "stored, but not committed to in 72 h"
         delivery.transaction_uid = None

@@ -55,6 +55,6 @@ def test_an_association_keeps_the_pace(tmp_path: Path) -> None:
         results = send(paths, Peer("SMALLPACS", "127.0.0.1", pacs.port), handlers=pace.handlers())
         took = time.monotonic() - started
     assert all(result.stored for result in results)
-    assert pace.taken > size
-    assert took > 0.5, "a second's worth of bytes, less the burst"
+    assert pace.taken > 0.9 * size
+    assert took > 0.4, "a second's worth of bytes, less the burst"
     assert size > PIECE * 8

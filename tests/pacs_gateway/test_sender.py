@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import StoragePresentationContexts
 
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
@@ -109,3 +110,14 @@ class TestSend:
         results = send(paths, Peer("IMAGINGHUB", "127.0.0.1", listener.port), associations=3)
         assert [result.path for result in results] == paths
         assert sorted(receipt.stored for receipt in inbox.receipts()) == [10, 10, 10]
+
+    def test_many_kinds_of_objects_go_over_one_association(self, tmp_path: Path) -> None:
+        classes = [context.abstract_syntax for context in StoragePresentationContexts[:60]]
+        paths = [
+            write_slice(tmp_path, number=number, SOPClassUID=sop_class)
+            for number, sop_class in enumerate(classes)
+        ]
+        with small_pacs() as pacs:
+            results = send(paths, peer(pacs))
+        assert all(result.stored for result in results)
+        assert len(pacs.received) == 60

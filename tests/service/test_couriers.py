@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
+from pacs_gateway.inbox import Inbox
 from pacs_gateway.peers import Peer as Remote
 from service import circuits, deliveries, peers
 from service.accounts import OPERATOR
@@ -20,6 +22,7 @@ from service.circuits import Circuit
 from service.couriers import Courier
 from service.db import session_scope
 from service.deliveries import Delivery, DeliveryState, Parcel, Purpose, queue_delivery
+from service.delivery_commitments import take_report
 from service.delivery_lists import find_delivery
 from service.dispatch import Dispatch
 from service.orders import Orders
@@ -71,10 +74,17 @@ class Post:
             clock=clock,
         )
 
-    def add_peer(self, name: str, port: int) -> None:
+    def add_peer(self, name: str, port: int, *, commits: bool = False) -> None:
         with session_scope(self.engine) as session:
             peers.add_peer(
-                session, name, ae_title="SMALLPACS", host="127.0.0.1", port=port, hcode=UDON, objects=["sr"]
+                session,
+                name,
+                ae_title="SMALLPACS",
+                host="127.0.0.1",
+                port=port,
+                hcode=UDON,
+                objects=["sr"],
+                roles=["destination", *(["commitment"] if commits else [])],
             )
 
     def move_peer(self, name: str, port: int) -> None:
@@ -183,13 +193,13 @@ class TestDeadPacs:
         assert circuit.failures == 1
 
     def test_is_given_up_after_72_hours_and_sent_when_somebody_asks_again(
-        self, post: Post, clock: Clock, orders: Orders
+        self, post: Post, clock: Clock, orders: Orders, inbox: Inbox
     ) -> None:
         post.add_peer("udon", closed_port())
         number = post.queue("udon")
         post.run("udon")
         clock.forward(hours=72, seconds=1)
-        Dispatch(post.engine, orders, clock).round()
+        Dispatch(post.engine, orders, inbox, clock).round()
         expired = post.delivery(number)
         assert expired.state is DeliveryState.EXPIRED
         assert "cannot be reached" in expired.reason
@@ -250,6 +260,67 @@ class TestPickyPacs:
         assert len(pacs.received) == 4
 
 
+class TestCommitment:
+    """A peer that commits, as far as rows go; `tests/test_delivery.py` has a real one."""
+
+    @pytest.fixture
+    def asked(self, post: Post, clock: Clock) -> Iterator[tuple[int, str]]:
+        """A delivery that is sent, and the transaction it was asked about under."""
+        with small_pacs() as pacs:
+            post.add_peer("udon", pacs.port, commits=True)
+            number = post.queue("udon")
+            post.run("udon")
+            uid = post.delivery(number).transaction_uid
+            assert uid
+            yield number, uid
+
+    def report(self, post: Post, uid: str, *failed: str) -> None:
+        with session_scope(post.engine) as session:
+            take_report(session, uid, failed, post.clock.now)
+
+    def test_report_ends_the_delivery(self, post: Post, clock: Clock, asked: tuple[int, str]) -> None:
+        number, uid = asked
+        assert post.delivery(number).state is DeliveryState.SENT
+        self.report(post, uid)
+        self.report(post, uid)
+        delivery = post.delivery(number)
+        assert (delivery.state, delivery.committed_at) == (DeliveryState.COMMITTED, clock.now)
+
+    def test_report_on_another_transaction_changes_nothing(self, post: Post, asked: tuple[int, str]) -> None:
+        self.report(post, "2.25.1")
+        assert post.delivery(asked[0]).state is DeliveryState.SENT
+
+    def test_what_was_lost_is_sent_again_and_nothing_else(
+        self, post: Post, clock: Clock, asked: tuple[int, str]
+    ) -> None:
+        number, uid = asked
+        self.report(post, uid, "1.2.3.1.2")
+        delivery = post.delivery(number)
+        assert delivery.state is DeliveryState.WAITING
+        assert delivery.reason == "1 of 2 instances were not committed to"
+        assert [item["outcome"] for item in delivery.items] == [deliveries.STORED, ""]
+        clock.now = delivery.next_at
+        post.run("udon")
+        again = post.delivery(number)
+        assert (again.state, again.transaction_uid != uid) == (DeliveryState.SENT, True)
+
+    def test_silence_is_asked_again_until_72_hours_are_over(
+        self, post: Post, clock: Clock, orders: Orders, inbox: Inbox, asked: tuple[int, str]
+    ) -> None:
+        number, uid = asked
+        dispatch, transactions = Dispatch(post.engine, orders, inbox, clock), {uid}
+        assert dispatch.round() == []
+        while (now := post.delivery(number)).transaction_uid is not None:
+            clock.now = now.next_at
+            assert dispatch.round() == ["udon"]
+            post.run("udon")
+            transactions.add(post.delivery(number).transaction_uid or "")
+        assert clock.now >= START + timedelta(hours=72)
+        assert 8 < len(transactions) < 20, "ever less often"
+        assert post.delivery(number).reason == "stored, but not committed to in 72 h"
+        assert dispatch.round() == []
+
+
 def test_peer_that_was_removed_or_disabled(post: Post) -> None:
     with small_pacs() as pacs:
         post.add_peer("udon", pacs.port)
@@ -281,9 +352,9 @@ def test_newer_result_takes_the_place_of_one_that_waits(post: Post, clock: Clock
 
 
 def test_dispatch_orders_a_look_for_what_is_due_and_spares_the_dead(
-    post: Post, clock: Clock, orders: Orders
+    post: Post, clock: Clock, orders: Orders, inbox: Inbox
 ) -> None:
-    dispatch = Dispatch(post.engine, orders, clock)
+    dispatch = Dispatch(post.engine, orders, inbox, clock)
     post.add_peer("udon", closed_port())
     post.queue("udon")
     assert dispatch.round() == ["udon"]
@@ -291,6 +362,13 @@ def test_dispatch_orders_a_look_for_what_is_due_and_spares_the_dead(
     assert dispatch.round() == []
     clock.forward(seconds=7)
     assert dispatch.round() == ["udon"]
+
+
+@pytest.fixture
+def inbox(settings: Settings) -> Iterator[Inbox]:
+    inbox = Inbox(settings.inbox, reserve_bytes=0)
+    yield inbox
+    inbox.close()
 
 
 @pytest.fixture
