@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import StoragePresentationContexts
+from pynetdicom import AllStoragePresentationContexts
 
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
 from pacs_gateway.part10 import read_meta
 from pacs_gateway.sender import Peer, PeerUnreachable, SendOutcome, SendResult, echo, send
-from tests.pacs import SmallPacs, small_pacs, write_slice, write_study
+from tests.pacs import SmallPacs, make_slice, small_pacs, write_slice, write_study
 
 PAUSE = "pacs_gateway.sender.PAUSE_SECONDS"
 
@@ -112,11 +112,12 @@ class TestSend:
         assert sorted(receipt.stored for receipt in inbox.receipts()) == [10, 10, 10]
 
     def test_many_kinds_of_objects_go_over_one_association(self, tmp_path: Path) -> None:
-        classes = [context.abstract_syntax for context in StoragePresentationContexts[:60]]
-        paths = [
-            write_slice(tmp_path, number=number, SOPClassUID=sop_class)
-            for number, sop_class in enumerate(classes)
-        ]
+        classes = [context.abstract_syntax for context in AllStoragePresentationContexts[:60]]
+        paths = [tmp_path / f"{number}.dcm" for number in range(len(classes))]
+        for number, (path, sop_class) in enumerate(zip(paths, classes, strict=True)):
+            ds = make_slice(number=number, SOPClassUID=sop_class)
+            ds.file_meta.MediaStorageSOPClassUID = sop_class
+            ds.save_as(path, enforce_file_format=True)
         with small_pacs() as pacs:
             results = send(paths, peer(pacs))
         assert all(result.stored for result in results)
