@@ -79,12 +79,12 @@ def embed_cases(run: Run, train: Sequence[Case]) -> npt.NDArray[np.float64]:
     return np.array([score_case(run, case, population_of(case.card.source)).embedding for case in some])
 
 
-def usual_embeddings(known: npt.NDArray[np.float64], held_out: Sequence[ScoredStudy]) -> Usual:
-    """Mean and precision over known cases; what is usual is how far held-out studies lie from them."""
+def usual_embeddings(known: npt.NDArray[np.float64], held_out: Sequence[tuple[float, ...]]) -> Usual:
+    """Mean and precision over known embeddings; what is usual is how far held-out ones lie from them."""
     mean = np.asarray(known.mean(axis=0), np.float64)
     precision = np.asarray(np.linalg.inv(shrunk_covariance(known)), np.float64)
     usual = Usual(mean, precision, 0.0)
-    distances = [usual.distance(np.array(study.embedding)) for study in held_out]
+    distances = [usual.distance(np.array(embedding)) for embedding in held_out]
     return Usual(mean, precision, float(np.quantile(distances, 0.99)))
 
 

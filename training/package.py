@@ -1,6 +1,7 @@
 """Make, move and finish model packages: `python -m training.package build|convert|export ...`
 
     build RECIPE WEIGHTS --package DIR [--scores FILE]   from trained weights: export, calibrate, seal
+    card PACKAGE [--eval FILE...] [--history TEXT]       put measurements in, write the card anew, seal
     convert OLD NEW                                      from the old layout (weights.pt) to this one
     export PACKAGE [--out FILE]                          the torch.export program, models/model.pt2
 
@@ -17,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import monai
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,13 +26,12 @@ from safetensors.torch import load_file
 from model.calibration import TypeCalibration, sigmoid
 from model.engine import candidates, open_engine
 from model.export import export_program
-from model.network import MASKS, STROKE_TYPES, NetworkShape, StrokeNet
+from model.network import NetworkShape, StrokeNet
 from model.stroke import StrokeType
 from model.weights import (
     METADATA,
     MODELS,
     GoldenStudy,
-    digest,
     graph_of,
     load_artefact,
     load_network,
@@ -41,17 +40,15 @@ from model.weights import (
     save_parts,
     seal,
 )
-from training.calibrate import (
-    calibrate,
-    usual_embeddings,
-)
+from training.bundle import bundle_keys, describe
+from training.calibrate import calibrate
 from training.card import licence_text, write_card
 from training.data import Split, split_patients
 from training.phantoms import phantom_case
 from training.prepare import prepare_cases
 from training.recipe import Recipe, load_recipe
 from training.report import ScoredStudy, mask_hits, paired, summarise
-from training.scores import Scores, read_scores, score_split
+from training.scores import Scores, embed_heads, read_scores, score_split
 
 GOLDEN_SEEDS = (900_001, 900_004)
 """Of simulated heads that no recipe trains on; small, since every start of a detector reads them."""
@@ -60,8 +57,6 @@ GOLDEN_HU = (-25, 105)
 """A little beyond every window of the network: what lies outside it cannot see, and would only cost bytes."""
 MOST_ROUNDED = 1e-3
 """Largest difference of a probability on the golden studies that fp16 weights may make."""
-PT2 = "models/model.pt2"
-DERIVED = {PT2: "python -m training.package export PACKAGE"}
 
 
 def write_package(recipe: Recipe, net: StrokeNet, split: Split, path: Path) -> str:
@@ -93,71 +88,21 @@ def write_network(recipe: Recipe, net: StrokeNet, path: Path) -> float:
 def finish(recipe: Recipe, path: Path, scores: Scores, rounding: float) -> str:
     """Calibrate, measure and seal a package whose network is written."""
     calibrations = {kind: calibrate(kind, scores.calibration, recipe) for kind in StrokeType}
-    report = measure(scores.test, calibrations)
+    report = {"report": measure(scores.test, calibrations)}
     metadata = describe(recipe, calibrations, scores, rounding)
     save_parts(
         path,
         metadata=metadata,
         calibrations=calibrations,
-        usual=usual_embeddings(scores.embeddings, scores.calibration),
-        report=report,
-        card=write_card(recipe, scores.sources, calibrations, report),
-        licence=licence_text(recipe.sich is not None),
+        usual=scores.usual(),
+        report=report["report"],
+        card=write_card(metadata, calibrations, report),
+        licence=licence_text("sich" in metadata["trained_on"]),
     )
     (path / "configs" / "train.json").write_text(
         json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8"
     )
     return seal(path)
-
-
-def describe(
-    recipe: Recipe, calibrations: Mapping[StrokeType, TypeCalibration], scores: Scores, rounding: float
-) -> dict[str, Any]:
-    """The metadata: MONAI bundle's keys, and ours."""
-    return {
-        **bundle_keys(recipe.name, recipe.network),
-        "assessed": [kind for kind in StrokeType if calibrations[kind].assessed],
-        "trained_on": sorted(scores.sources.get("train", {})),
-        "cases": {part: dict(sorted(counts.items())) for part, counts in scores.sources.items()},
-        "held_out": {part: list(patients) for part, patients in scores.held_out.items()},
-        "started_from": None if recipe.start is None else [recipe.start.name, digest(recipe.start)],
-        "rounding": {"weights": "fp16", "largest_probability_difference": rounding},
-    }
-
-
-def bundle_keys(name: str, shape: NetworkShape) -> dict[str, Any]:
-    """What every package says of itself."""
-    return {
-        "name": name,
-        "version": name.rpartition("-")[2],
-        "task": "triage of non-contrast head CT",
-        "description": "Haemorrhage and stroke on non-contrast head CT, by study, by slice and as masks.",
-        "use": "research only",
-        "monai_version": monai.__version__,
-        "pytorch_version": torch.__version__,
-        "numpy_version": np.__version__,
-        "stroke_types": list(STROKE_TYPES),
-        "masks": list(MASKS),
-        "network": {key: getattr(shape, key) for key in ("preset", "side", "grid_mm", "embedding")},
-        "network_data_format": {
-            "inputs": {
-                "hu": {"type": "image", "format": "hounsfield", "shape": ["1", "S", shape.side, shape.side]},
-                "z": {
-                    "type": "tuple",
-                    "format": "mm below top / 100, mm between slices / 10",
-                    "shape": ["1", "S", 2],
-                },
-            },
-            "outputs": {
-                "study": {"type": "logits", "shape": ["1", len(STROKE_TYPES)]},
-                "slice": {"type": "logits", "shape": ["1", "S", len(STROKE_TYPES)]},
-                "attention": {"type": "weights", "shape": ["1", "S", len(STROKE_TYPES)]},
-                "mask": {"type": "logits", "shape": ["1", "S", len(MASKS), shape.side // 2, shape.side // 2]},
-                "embedding": {"type": "vector", "shape": ["1", shape.embedding]},
-            },
-        },
-        "derived": DERIVED,
-    }
 
 
 def measure(
@@ -194,7 +139,7 @@ def logits_of(net: StrokeNet, study: GoldenStudy) -> npt.NDArray[np.float64]:
     return np.asarray(logits.numpy(), np.float64)
 
 
-def build(recipe_path: Path, weights: Path, path: Path, scores: Path | None) -> str:
+def build(recipe_path: Path, weights: Path, path: Path, scores: Path | None, sich: Path | None = None) -> str:
     """A package from trained weights: .safetensors, or a checkpoint with `ema` or `net` in it."""
     recipe = load_recipe(recipe_path)
     net = StrokeNet(recipe.network)
@@ -202,7 +147,13 @@ def build(recipe_path: Path, weights: Path, path: Path, scores: Path | None) -> 
     if scores is None:
         return write_package(recipe, net.eval(), split_patients(prepare_cases(recipe), recipe.held_out), path)
     rounding = write_network(recipe, net.eval(), path)
-    return finish(recipe, path, read_scores(scores), rounding)
+    found = read_scores(scores)
+    if found.out_of_fold:
+        # the folds' networks have other embeddings than the shipped one
+        kind = next(kind for kind in candidates("auto") if "bf16" not in kind)
+        run = open_engine(kind, path, graph_of(path), recipe.threads).run
+        found = replace(found, embeddings=embed_heads(run, recipe, sich))
+    return finish(recipe, path, found, rounding)
 
 
 def read_state(weights: Path) -> dict[str, torch.Tensor]:
@@ -214,6 +165,27 @@ def read_state(weights: Path) -> dict[str, torch.Tensor]:
         state = found.get("ema") or found.get("net") or found
     names = {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
     return {name: value.float() if value.is_floating_point() else value for name, value in names.items()}
+
+
+def renew_card(path: Path, files: Sequence[Path], history: str | None) -> str:
+    """Put measurements into a package as eval/NAME.json, write its card anew, and seal it."""
+    artefact = load_artefact(path)
+    for file in files:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        # every slice and every scan: the figures are enough, and the package stays small
+        small = {name: value for name, value in found.items() if name not in ("rows", "scans")}
+        (path / "eval" / file.name).write_text(json.dumps(small, sort_keys=True) + "\n", encoding="utf-8")
+    metadata = dict(artefact.metadata)
+    if history is not None:
+        metadata["history"] = history
+        (path / METADATA).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    evidence = {
+        file.stem: json.loads(file.read_text(encoding="utf-8")) for file in (path / "eval").glob("*.json")
+    }
+    (path / "model_card.md").write_text(
+        write_card(metadata, artefact.calibrations, evidence), encoding="utf-8"
+    )
+    return seal(path)
 
 
 def convert(old: Path, new: Path) -> str:
@@ -246,6 +218,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     order.add_argument("weights", type=Path)
     order.add_argument("--package", type=Path, required=True)
     order.add_argument("--scores", type=Path)
+    order.add_argument(
+        "--sich", type=Path, help="public slices, to learn the usual embeddings of out-of-fold scores"
+    )
+    order = orders.add_parser("card")
+    order.add_argument("package", type=Path)
+    order.add_argument("--eval", type=Path, nargs="*", default=[])
+    order.add_argument("--history")
     order = orders.add_parser("convert")
     order.add_argument("old", type=Path)
     order.add_argument("new", type=Path)
@@ -255,7 +234,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         if options.order == "build":
-            print(build(options.recipe, options.weights, options.package, options.scores))
+            print(build(options.recipe, options.weights, options.package, options.scores, options.sich))
+        elif options.order == "card":
+            print(renew_card(options.package, options.eval, options.history))
         elif options.order == "convert":
             print(convert(options.old, options.new))
         else:

@@ -11,11 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from model.stroke import StrokeType
-from training.calibrate import Run, calibration_scores, embed_cases, population_of
+from model.weights import Usual
+from training.calibrate import Run, calibration_scores, embed_cases, population_of, usual_embeddings
+from training.cases import Case
 from training.data import Split
 from training.evaluate import score_case
+from training.phantoms import phantom_case
 from training.recipe import Recipe
 from training.report import ScoredStudy
+from training.sich import bleeding_case, clean_case, read_patients, read_study
+
+FIRST_SEED, NUM_SIMULATED = 830_000, 60
+"""Of simulated heads that stand among the known ones where only out-of-fold scores are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,24 @@ class Scores:
     """Cases by part (train, calibration, test) and source."""
     held_out: Mapping[str, Sequence[str]]
     """Patients by part: calibration, test."""
+    out_of_fold: bool = False
+    """Whether every score comes from a network of the same recipe that had not seen the patient."""
+
+    @property
+    def words(self) -> str:
+        """How the thresholds were set, for the card."""
+        if self.out_of_fold:
+            return "Thresholds and temperatures were set on out-of-fold predictions."
+        return (
+            "Thresholds were set on held-out patients; the counts include two further looks (another "
+            "scanner, another pose) of each real head."
+        )
+
+    def usual(self) -> Usual:
+        """The usual embeddings: learnt on the known studies, their limit on others of the same network."""
+        if not self.out_of_fold:
+            return usual_embeddings(self.embeddings, [study.embedding for study in self.calibration])
+        return usual_embeddings(self.embeddings[::2], [tuple(row) for row in self.embeddings[1::2]])
 
 
 def score_split(run: Run, recipe: Recipe, split: Split) -> Scores:
@@ -49,10 +74,16 @@ def score_split(run: Run, recipe: Recipe, split: Split) -> Scores:
 def read_scores(path: Path) -> Scores:
     """Scores that were made elsewhere: JSONL, a row a study.
 
-    part (train, calibration, test), case, source, patient, labels {type: 0 | 1}, logits [K], embedding [E],
-    hits [bool by bleeding slice].
+    part (train, calibration, test) or fold, case, source, patient, labels {type: 0 | 1}, logits [K],
+    embedding [E], hits [bool by bleeding slice]. With folds every row is of a network that had not seen it.
     """
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if rows and "part" not in rows[0]:
+        studies = [_scored(row) for row in rows]
+        sources = Counter(row["source"] for row in rows)
+        return Scores(
+            studies, studies, np.empty((0, 0)), {"train": sources, "calibration": sources}, {}, True
+        )
     scored = {part: [_scored(row) for row in rows if row["part"] == part] for part in ("calibration", "test")}
     known = [row["embedding"] for row in rows if row["part"] == "train"]
     return Scores(
@@ -65,6 +96,20 @@ def read_scores(path: Path) -> Scores:
         },
         held_out={part: sorted({row["patient"] for row in rows if row["part"] == part}) for part in scored},
     )
+
+
+def embed_heads(run: Run, recipe: Recipe, sich: Path | None) -> npt.NDArray[np.float64]:
+    """Embeddings (n, E) of known heads: the public ones with and without their bleed, else simulated ones."""
+    cases: list[Case] = []
+    shape = recipe.network
+    for patient in read_patients(sich) if sich is not None else ():
+        study = (
+            read_study(sich, patient, side=shape.side, grid_mm=shape.grid_mm) if sich is not None else None
+        )
+        if study is not None:
+            cases += [case for case in (bleeding_case(study), clean_case(study)) if case is not None]
+    cases += [phantom_case(FIRST_SEED + number, shape) for number in range(NUM_SIMULATED)]
+    return np.array([score_case(run, case, population_of(case.card.source)).embedding for case in cases])
 
 
 def _scored(row: Mapping[str, Any]) -> ScoredStudy:
