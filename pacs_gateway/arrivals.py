@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TypedDict
 
 from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Completion
@@ -125,6 +126,19 @@ class Receipt:
     """Why the association was refused or aborted."""
     offer: Offer = ()
     """The presentation contexts of the association."""
+
+
+class Narrowing(TypedDict, total=False):
+    """Which receipts are asked for; what is left out or None narrows nothing."""
+
+    study_instance_uid: str | None
+    association_id: int | None
+    hcode: str | None
+    calling_ae: str | None
+    since: datetime | None
+    """Association opened then or later."""
+    until: datetime | None
+    """Association opened before then."""
 
 
 def digest_of(sha256s: Iterable[str]) -> str:

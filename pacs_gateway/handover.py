@@ -12,6 +12,7 @@ from pacs_gateway.announcements import announced
 from pacs_gateway.arrivals import (
     ArrivedStudy,
     Ending,
+    Narrowing,
     Receipt,
     ReceivedInstance,
     RefusedInstance,
@@ -139,25 +140,27 @@ def _reading_order(instance: ReceivedInstance) -> tuple[int, str, int, str]:
     )
 
 
+_TERMS = {
+    "study_instance_uid": "r.study_instance_uid = ?",
+    "association_id": "a.id = ?",
+    "hcode": "a.hcode = ?",
+    "calling_ae": "a.calling_ae = ?",
+    "since": "a.opened_at >= ?",
+    "until": "a.opened_at < ?",
+}
+
+
 def receipts(
     db: Connection,
     quarantine: Path,
+    narrowed: Narrowing,
     *,
-    study_instance_uid: str | None,
-    association_id: int | None,
-    since: datetime | None,
     limit: int,
 ) -> list[Receipt]:
     """Receipts newest association first, narrowed by what is given."""
-    terms: dict[str, object] = {}
-    if study_instance_uid is not None:
-        terms["r.study_instance_uid = ?"] = study_instance_uid
-    if association_id is not None:
-        terms["a.id = ?"] = association_id
-    if since is not None:
-        terms["a.opened_at >= ?"] = since.timestamp()
-    where = " AND ".join(terms) or "1"
-    rows = records.receipt_rows(db, where, tuple(terms.values()), limit)
+    terms = {_TERMS[name]: value for name, value in narrowed.items() if value is not None}
+    values = tuple(value.timestamp() if isinstance(value, datetime) else value for value in terms.values())
+    rows = records.receipt_rows(db, " AND ".join(terms) or "1", values, limit)
     return [_receipt(db, row, quarantine) for row in rows]
 
 

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Unpack
 
 from pacs_gateway import handover, records, recovery
-from pacs_gateway.announcements import Announcements
-from pacs_gateway.arrivals import ArrivedStudy, Ending, Outcome, Receipt, StudyProgress, digest_of
+from pacs_gateway.announcements import Announcements, announced
+from pacs_gateway.arrivals import ArrivedStudy, Ending, Narrowing, Outcome, Receipt, StudyProgress, digest_of
 from pacs_gateway.callers import Sender
 from pacs_gateway.commitments import Commitments
 from pacs_gateway.completion import Completion, Waiting, gap_bucket
@@ -27,6 +28,7 @@ from pacs_gateway.offers import Offer
 from pacs_gateway.part10 import NotPart10, read_meta
 from pacs_gateway.spool import DEFAULT_INSTANCE_LIMIT, DEFAULT_RESERVE, Spool
 from pacs_gateway.turned_away import TurnedAway
+from pacs_gateway.verdict import StudyVerdict, verdict_of
 
 log = logging.getLogger(__name__)
 
@@ -252,25 +254,21 @@ class Inbox:
             self._spool.path_of(sha256).unlink(missing_ok=True)
         return len(discarded)
 
-    def receipts(
-        self,
-        *,
-        study_instance_uid: str | None = None,
-        association_id: int | None = None,
-        since: datetime | None = None,
-        limit: int = 1000,
-    ) -> list[Receipt]:
+    def receipts(self, *, limit: int = 1000, **narrowed: Unpack[Narrowing]) -> list[Receipt]:
         """What every association delivered of every study, newest first, narrowed by what is given."""
         return self._index.read(
-            lambda db: handover.receipts(
-                db,
-                self._spool.quarantine,
-                study_instance_uid=study_instance_uid,
-                association_id=association_id,
-                since=since,
-                limit=limit,
-            )
+            lambda db: handover.receipts(db, self._spool.quarantine, narrowed, limit=limit)
         )
+
+    def verdict(self, study_instance_uid: str) -> StudyVerdict:
+        """Whether a study is whole as far as it is here, by its slices and by its sender's count."""
+
+        def judge(db: sqlite3.Connection) -> StudyVerdict:
+            rows = records.instances_of(db, study_instance_uid)
+            told = announced(db, study_instance_uid)
+            return verdict_of([records.unpack_header(row[-1]) for row in rows], announced=told)
+
+        return self._index.read(judge)
 
     # Clearing up after others
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from pacs_gateway.completion import HEAD_EXTENT_MM
+from pacs_gateway.completion import HEAD_EXTENT_MM, Announced
 from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.stacks import Hole, Stack, stacks_of
 
@@ -56,12 +56,12 @@ class StudyVerdict:
         return self.code in (Wholeness.COVERED, Wholeness.COUNTED, Wholeness.EVEN)
 
 
-def verdict_of(headers: Sequence[InstanceHeader], *, expected: int | None = None) -> StudyVerdict:
+def verdict_of(headers: Sequence[InstanceHeader], *, announced: Announced | None = None) -> StudyVerdict:
     """Judge what was stored of one study.
 
     Args:
         headers: of every instance.
-        expected: how many the sender says there are.
+        announced: what the sender says the study holds, where it said anything.
     """
     stacks = [stack for stack in stacks_of(headers) if len(stack.slices) >= FEWEST]
     missing = [gap for stack in stacks for gap in map(_named, stack.holes)]
@@ -69,18 +69,18 @@ def verdict_of(headers: Sequence[InstanceHeader], *, expected: int | None = None
         missing = _missing_numbers(headers)
     longest = stacks[0] if stacks else None
     extent = _extent(longest)
-    code = _code(headers, longest, missing, extent, expected)
+    code = _code(headers, longest, missing, extent, announced)
     return StudyVerdict(
         code=code,
         instances=len(headers),
-        expected=expected,
+        expected=None if announced is None else announced.expected,
         slices=0 if longest is None else len(longest.slices),
         spacing_mm=None if longest is None or longest.spacing_mm is None else round(longest.spacing_mm, 2),
         extent_mm=extent,
         tilt_deg=0.0 if longest is None else longest.tilt_deg,
         doubled=sum(stack.doubled for stack in stacks),
         missing=tuple(missing[:RANGES_SHOWN]),
-        text=_text(code, headers, longest, missing, extent, expected),
+        text=_text(code, headers, longest, missing, extent, announced),
     )
 
 
@@ -89,13 +89,13 @@ def _code(
     longest: Stack | None,
     missing: list[str],
     extent: float | None,
-    expected: int | None,
+    announced: Announced | None,
 ) -> Wholeness:
     if not headers:
         return Wholeness.NOTHING
-    if missing or (expected is not None and len(headers) < expected):
+    if missing or (announced is not None and announced.missing):
         return Wholeness.MISSING
-    if expected is not None:
+    if announced is not None:
         return Wholeness.COUNTED
     if longest is None:
         return Wholeness.NO_STACK
@@ -108,15 +108,16 @@ def _text(
     longest: Stack | None,
     missing: list[str],
     extent: float | None,
-    expected: int | None,
+    announced: Announced | None,
 ) -> str:
+    expected, absent = (0, 0) if announced is None else (announced.expected, announced.missing)
     slices, spacing = (0, 0.0) if longest is None else (len(longest.slices), longest.spacing_mm or 0.0)
     shown = ", ".join(missing[:RANGES_SHOWN]) + (" and more" if len(missing) > RANGES_SHOWN else "")
     match code:
         case Wholeness.NOTHING:
             return "nothing was stored"
         case Wholeness.MISSING if not missing:
-            return f"{len(headers)} of the {expected} instances that the sender counts are here"
+            return f"{expected - absent} of the {expected} instances that the sender counts are here"
         case Wholeness.MISSING:
             return f"slices {shown} missing"
         case Wholeness.COUNTED:

@@ -3,16 +3,17 @@
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
 from pacs_gateway.arrivals import Receipt
 from pacs_gateway.inbox import Inbox
+from pacs_gateway.verdict import StudyVerdict
 from service.accounts import Viewer
 from service.spreadsheets import harmless
 
-READ_AT_MOST = 10_000
-"""Receipts looked through for one answer: the inbox knows senders, not who may see them."""
+THAILAND = timezone(timedelta(hours=7))
 
 COLUMNS = (
     "association_id",
@@ -32,25 +33,71 @@ COLUMNS = (
     "conflict",
     "refused",
     "refusals",
+    "complete",
+    "verdict",
+    "verdict_text",
+    "missing",
+    "expected",
+    "contexts_offered",
+    "contexts_rejected",
 )
 
 
-def receipts(
-    inbox: Inbox,
-    viewer: Viewer,
-    *,
-    study_instance_uid: str | None = None,
-    since: datetime | None = None,
-    limit: int = 100,
-) -> list[Receipt]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which receipts somebody asked for; None narrows nothing."""
+
+    study: str | None = None
+    hospital: str | None = None
+    sender: str | None = None
+    """Calling AE title."""
+    day: date | None = None
+    """On which the association was opened, by Thailand's clocks."""
+    since: datetime | None = None
+    limit: int = 100
+
+
+def receipts(inbox: Inbox, viewer: Viewer, asked: Asked) -> list[Receipt]:
     """What was received, newest first, of the viewer's own hospital or of the region."""
-    found = inbox.receipts(study_instance_uid=study_instance_uid, since=since, limit=READ_AT_MOST)
-    return [each for each in found if _visible(viewer, each)][:limit]
+    hcode = asked.hospital
+    if not viewer.sees_region:
+        if viewer.hcode is None or asked.hospital not in (None, viewer.hcode):
+            return []
+        hcode = viewer.hcode
+    since, until = asked.since, None
+    if asked.day is not None:
+        begin = datetime.combine(asked.day, time(), THAILAND)
+        since, until = max(begin, asked.since or begin), begin + timedelta(days=1)
+    return inbox.receipts(
+        study_instance_uid=asked.study,
+        hcode=hcode,
+        calling_ae=asked.sender,
+        since=since,
+        until=until,
+        limit=asked.limit,
+    )
 
 
-def receipt_columns(receipt: Receipt) -> dict[str, Any]:
+def with_verdicts(inbox: Inbox, found: Sequence[Receipt]) -> list[dict[str, Any]]:
+    """Receipts as plain values, each with what is said of its study as a whole."""
+    verdicts = {uid: inbox.verdict(uid) for uid in {each.study_instance_uid for each in found} if uid}
+    return [receipt_columns(each, verdicts.get(each.study_instance_uid)) for each in found]
+
+
+def receipt_columns(receipt: Receipt, verdict: StudyVerdict | None) -> dict[str, Any]:
     """A receipt as plain values, without the paths of quarantined files."""
     return {
+        "complete": None if verdict is None else verdict.complete,
+        "verdict": None if verdict is None else verdict.code.value,
+        "verdict_text": "" if verdict is None else verdict.text,
+        "missing": [] if verdict is None else list(verdict.missing),
+        "expected": None if verdict is None else verdict.expected,
+        "contexts_offered": len(receipt.offer),
+        "contexts_rejected": [
+            {"abstract_syntax": each.abstract_syntax, "name": each.name}
+            for each in receipt.offer
+            if not each.accepted
+        ],
         "association_id": receipt.association_id,
         "calling_ae": receipt.sender.calling_ae,
         "called_ae": receipt.sender.called_ae,
@@ -79,17 +126,15 @@ def receipt_columns(receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def receipts_csv(found: Sequence[Receipt]) -> str:
-    """Receipts as a table that a spreadsheet opens; the refusals of a receipt share one cell."""
+def receipts_csv(found: Sequence[dict[str, Any]]) -> str:
+    """The rows of `with_verdicts` as a table that a spreadsheet opens; the refusals of one share a cell."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    for receipt in found:
-        columns = receipt_columns(receipt)
-        columns["refusals"] = "; ".join(f"{each['status']} {each['reason']}" for each in columns["refusals"])
+    for row in found:
+        columns = dict(row)
+        columns["refusals"] = "; ".join(f"{each['status']} {each['reason']}" for each in row["refusals"])
+        columns["missing"] = "; ".join(row["missing"])
+        columns["contexts_rejected"] = "; ".join(each["name"] for each in row["contexts_rejected"])
         writer.writerow({name: harmless(value) for name, value in columns.items()})
     return text.getvalue()
-
-
-def _visible(viewer: Viewer, receipt: Receipt) -> bool:
-    return viewer.sees_region or (viewer.hcode is not None and receipt.sender.hcode == viewer.hcode)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacs_gateway.completion import Announced
 from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.stacks import stacks_of
 from pacs_gateway.verdict import Wholeness, verdict_of
@@ -56,7 +57,7 @@ def test_numbers_alone_tell_where_there_are_no_positions() -> None:
     ],
 )
 def test_the_senders_count_is_believed(expected: int, code: Wholeness, text: str) -> None:
-    verdict = verdict_of(head(), expected=expected)
+    verdict = verdict_of(head(), announced=Announced("count", expected, expected - 50, 0))
     assert (verdict.code, verdict.text) == (code, text)
 
 
