@@ -58,6 +58,7 @@ PROCESSING: Final[dict[str, Code]] = {
 VERDICTS: Final[dict[str, Code]] = {
     "agree": _own("READER.AGREE", "Radiologist agrees"),
     "correct": _own("READER.CORRECT", "Radiologist corrects"),
+    "not_assessable": _own("READER.UNREAD", "Not assessable, says radiologist"),
 }
 
 STROKE: Final = _sct("230690007", "Cerebrovascular accident")

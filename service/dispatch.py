@@ -1,4 +1,4 @@
-"""Dispatch: sees to it that whatever is due to leave has a job, and ends what has waited too long."""
+"""Dispatch: sees to it that whatever is due to leave has a job: deliveries, commitments, final reports."""
 
 import logging
 import threading
@@ -11,6 +11,7 @@ from pacs_gateway.inbox import Inbox
 from service import deliveries, delivery_commitments
 from service.db import now, session_scope
 from service.orders import Orders
+from service.returning import unreported_signatures
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,12 @@ class Dispatch:
             late = deliveries.any_late(session, at)
             due = {*deliveries.peers_due(session, at), *delivery_commitments.peers_to_ask(session, at)}
             peers = sorted(due)
+            unreported = unreported_signatures(session)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
+        for each in unreported:
+            self._orders.sign(each["study"], each["revision"], each["review"])
         for peer in peers:
             self._orders.sweep(peer, at)
         return peers

@@ -84,6 +84,17 @@ def objects_of(session: Session, study: Study, *, superseded: bool = False) -> S
     return rows if superseded else [row for row in rows if not is_superseded(row, study, rows)]
 
 
+def has_final(session: Session, study: Study, *, since: datetime) -> bool:
+    """Whether the current result has a final report made since then."""
+    query = select(ResultObject.id).where(
+        ResultObject.study_id == study.id,
+        ResultObject.revision == study.revision,
+        ResultObject.final,
+        ResultObject.created_at >= since,
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def is_superseded(row: ResultObject, study: Study, rows: Sequence[ResultObject]) -> bool:
     """Whether a later revision, or the final report, has taken its place."""
     if row.revision != study.revision:

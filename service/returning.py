@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from pacs_gateway.objects import ResultFile, build_final_report, build_objects
@@ -15,14 +15,35 @@ from service.deliveries import Parcel, Purpose, queue_delivery
 from service.hospital_modes import Mode, mode_of
 from service.orders import Argument
 from service.reported import study_result
-from service.reviews import Review
+from service.reviews import Review, Signature
 from service.states import OUTCOMES, StudyState
 from service.storage import Storage
+from service.studies import Study
 
 log = logging.getLogger(__name__)
 
+NEWEST_SIGNATURES = 50
 REPORTED = OUTCOMES - {StudyState.FAILED}
 """Of a study that broke the analysis there is nothing to report."""
+
+
+def unreported_signatures(session: Session) -> list[Argument]:
+    """Signed reviews of current results whose final report is not made, as the arguments of `return_signed`.
+
+    Looked for among the newest: a signature is reported within seconds, or its job is among the failed.
+    """
+    newest = session.execute(
+        select(Signature, Study)
+        .join(Study, Study.id == Signature.study_id)
+        .where(Study.revision == Signature.revision, Study.state.in_(REPORTED))
+        .order_by(Signature.review_id.desc())
+        .limit(NEWEST_SIGNATURES)
+    )
+    return [
+        {"study": study.id, "revision": signature.revision, "review": signature.review_id}
+        for signature, study in newest
+        if not result_objects.has_final(session, study, since=signature.at)
+    ]
 
 
 class Returning:

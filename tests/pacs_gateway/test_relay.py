@@ -1,11 +1,15 @@
 """A relay on a LAN and a hub over a bad link, both with real listeners: smaller, stroke first, complete."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
@@ -17,10 +21,11 @@ from pacs_gateway.pace import Pace
 from pacs_gateway.peers import Peer
 from pacs_gateway.relay import Relay
 from pacs_gateway.relay_ledger import COMMITTED, REFUSED, SENT, WAITING, Ledger, Parcel
-from pacs_gateway.sender import send
+from pacs_gateway.sender import PeerUnreachable, echo, send
 from tests.hub import free_port
 from tests.pacs import await_condition, small_pacs, write_study
 
+ROOT = Path(__file__).parents[2]
 SIDE = 96
 
 
@@ -227,6 +232,65 @@ def test_what_the_hub_refuses_is_kept_and_named(
         relay = start(Peer("SMALLPACS", "127.0.0.1", pacs.port))
         carry(relay, lambda: states(relay) == {REFUSED: 1, SENT: 1})
     assert len(sites[1].inbox.pending()[0].rows) == 2
+
+
+def test_hub_relay_killed_in_the_middle_goes_on_when_started_again(
+    sites: tuple[Site, Site], tmp_path: Path
+) -> None:
+    hub, lan = sites
+    lan.down()
+    noise = np.random.default_rng(1)
+    paths = write_study(tmp_path / "ct", slices=20, side=128)
+    for path in paths:
+        ds = dcmread(path)
+        ds.PixelData = noise.integers(0, 2**15, (128, 128), np.uint16).tobytes()
+        ds.save_as(path)
+    environment = os.environ | {
+        "HUB_DATA": str(lan.folder / "data"),
+        "HUB_AE_TITLE": "RELAY",
+        "HUB_DICOM_PORT": str(lan.port),
+        "HUB_DISK_RESERVE_MB": "1",
+        "HUB_RELAY_TO": str(hub.peer),
+        "HUB_RELAY_TLS": "no",
+        "HUB_RELAY_KBIT": "1600",
+    }
+    command = [sys.executable, "-m", "service", "relay", "--learn"]
+
+    def start() -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        await_condition(lambda: answers(lan.peer), "the relay listens")
+        return process
+
+    process = start()
+    try:
+        assert all(each.stored for each in send(paths, lan.peer, calling_ae="CT1"))
+        await_condition(lambda: len(hub.received()) >= 3, "some have crossed")
+        process.kill()
+        process.wait()
+        assert len(hub.received()) < 20
+        process = start()
+        book = lan.folder / "data" / "relay" / "relay.sqlite3"
+        await_condition(lambda: committed(book) == 20, "the hub has committed to all")
+    finally:
+        process.kill()
+        process.wait()
+    assert len(hub.received()) == len(set(hub.received())) == 20
+
+
+def answers(peer: Peer) -> bool:
+    try:
+        echo(peer, calling_ae="CT1")
+    except PeerUnreachable:
+        return False
+    return True
+
+
+def committed(book: Path) -> int:
+    ledger = Ledger(book)
+    try:
+        return ledger.states().get(COMMITTED, (0, 0, 0))[0]
+    finally:
+        ledger.close()
 
 
 class TestLedger:

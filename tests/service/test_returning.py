@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 from model.detect import Detector
 from model.phantom import Lesion, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
-from model.stroke import StrokeType
+from model.stroke import Decision, Refusal, StrokeType
 from model.weights import SHIPPED
+from pacs_gateway import concepts
 from pacs_gateway.arrivals import ArrivedStudy, Ending
 from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
@@ -27,8 +28,10 @@ from service.hospital_modes import Mode, switch_mode
 from service.pathway import Pathway, admit
 from service.peers import add_peer
 from service.result_objects import ResultObject, objects_of
+from service.returning import unreported_signatures
 from service.reviews import review_finding
 from service.settings import Settings
+from service.signatures import sign_review
 from service.storage import FolderStorage, Storage
 from service.verdicts import Verdict
 from tests.hub import real_ct
@@ -212,13 +215,30 @@ class TestReturnResult:
             review = review_finding(session, row, READER, Verdict.CORRECT, present=[StrokeType.SDH])
             session.flush()
             number = review.id
-        pathway.return_signed({"study": study.id, "revision": 1, "review": number})
+        with session_scope(engine) as session:
+            assert unreported_signatures(session) == []
+            sign_review(session, studies.load_study(session, study.id), READER)
+        with session_scope(engine, write=False) as session:
+            (argument,) = unreported_signatures(session)
+        assert argument == {"study": study.id, "revision": 1, "review": number}
+        pathway.return_signed(argument)
+        with session_scope(engine, write=False) as session:
+            assert unreported_signatures(session) == []
         (report,) = (row for row in objects(engine, study) if row.kind == "sr")
         final = data_set(storage, report)
         assert report.final
         assert (final.VerificationFlag, final.PreliminaryFlag) == ("VERIFIED", "FINAL")
         reports = [row for row in objects(engine, study, superseded=True) if row.kind == "sr"]
         assert [row.final for row in reports] == [False, True]
+
+
+def test_every_word_has_a_code_of_its_own() -> None:
+    assert set(concepts.FINDINGS) == {kind.value for kind in StrokeType}
+    assert set(concepts.DECISIONS) == {decision.value for decision in Decision}
+    assert set(concepts.VERDICTS) == {verdict.value for verdict in Verdict} - {"withdrawn"}
+    codes = [concepts.refusal(reason.value).value for reason in Refusal]
+    assert len(set(codes)) == len(codes)
+    assert all(len(code) <= 16 for code in codes), "PS3.5 6.2, SH"
 
 
 @pytest.mark.parametrize("name", ["haemorrhage-ct", "normal-ct", "contrast-ct"])
