@@ -22,6 +22,7 @@ from model.phantom_scanner import (
     add_noise,
     blur,
     harden_beam,
+    miscalibrate,
     open_skull,
 )
 from model.phantom_template import Subject, Template, draw_template_brain
@@ -152,6 +153,7 @@ def scan_head(head: Head, kernel: str, *, moves: bool) -> NDArray[np.int16]:
     if moves:
         hu = add_motion(hu, head.seed, head.grid.spacing)
     add_noise(hu, head.seed, head.grid.spacing, kernel)
+    miscalibrate(hu, head.seed)
     return np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
 
 

@@ -25,6 +25,10 @@ class Build:
     white: float
     grey: float
     gap_mm: float
+    cavum_mm: float
+    """Half width of a cavum septi pellucidi; 0 in most heads."""
+    blood: float
+    """How many HU flowing blood is denser than usual, as in the young and the dry."""
 
 
 def draw_build(seed: int, age: float) -> Build:
@@ -33,6 +37,10 @@ def draw_build(seed: int, age: float) -> Build:
     atrophy = float(np.clip((age - 35) / 55 + rng.normal(0, 0.15), 0, 1))
     white = float(rng.normal(29.0, 1.3))
     child = age < 15
+    rare = stream(seed, "rare build")
+    wide = float(rare.uniform(0.6, 1.3)) if rare.random() < 0.05 else 0.0  # hydrocephalus
+    cavum = float(rare.uniform(1.5, 4.5)) if rare.random() < 0.08 else 0.0
+    dense = float(rare.uniform(4, 11)) if rare.random() < 0.12 else 0.0
     return Build(
         width=rng.uniform(64, 71) * (0.96 if child else 1.0),
         length=rng.uniform(80, 89) * (0.95 if child else 1.0),
@@ -40,10 +48,12 @@ def draw_build(seed: int, age: float) -> Build:
         skull_mm=rng.uniform(3.0, 4.5) if child else rng.uniform(5.0, 8.5),
         scalp_mm=rng.uniform(4.0, 8.5),
         atrophy=atrophy,
-        ventricle=float(0.75 + 0.75 * atrophy + rng.uniform(-0.15, 0.25)),
+        ventricle=float(0.75 + 0.75 * atrophy + rng.uniform(-0.15, 0.25) + wide),
         white=white,
         grey=white + float(rng.uniform(7.5, 11.0)),
-        gap_mm=float(0.5 + 2.2 * atrophy * rng.uniform(0.4, 1.2)),
+        gap_mm=float(0.5 + 2.2 * atrophy * rng.uniform(0.4, 1.2)) * (0.4 if wide else 1.0),
+        cavum_mm=cavum,
+        blood=dense,
     )
 
 

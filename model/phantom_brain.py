@@ -88,6 +88,7 @@ def draw_fluid(head: Head) -> None:
         wide = 1 + lean * np.sign(centre[0])
         box, part = head.brain_shape(centre, (radii[0] * wide, radii[1], radii[2]), edge=1.6, turn=turn)
         np.maximum(head.ventricles[box], part, out=head.ventricles[box])
+    draw_cavum(head)
     np.maximum(head.csf, head.ventricles, out=head.csf)
     loose = 1 + 0.7 * build.atrophy
     cisterns: list[tuple[Point, Point, float]] = [
@@ -119,6 +120,13 @@ def draw_fluid(head: Head) -> None:
     ):
         box, part = head.brain_shape(centre, radii)
         head.csf[box] *= 1 - part * (1 - head.ventricles[box])
+
+
+def draw_cavum(head: Head) -> None:
+    """Part the two leaves of the septum where the head has a cavum."""
+    if head.build.cavum_mm:
+        box, part = head.brain_shape((0, -8, 14), (head.build.cavum_mm, 22, 8), edge=1.2)
+        np.maximum(head.ventricles[box], part, out=head.ventricles[box])
 
 
 def paint_brain(head: Head) -> None:
@@ -160,8 +168,7 @@ def draw_dura(head: Head) -> None:
     head.put(box, sheet * inside[box], 47.0 * hard)
     tent = np.exp(-((head.below / 0.9) ** 2)) * (grid.z > -24) * (grid.y > 30) * (head.depth > 1)
     head.put((slice(None),) * 3, 0.55 * tent.astype(np.float32), 48.0)
-    blood = rng.uniform(44, 58)
-    draw_sinuses(head, blood)
+    draw_sinuses(head, rng.uniform(44, 58) + head.build.blood)
 
 
 def draw_sinuses(head: Head, blood: float) -> None:
@@ -188,7 +195,7 @@ def draw_sinuses(head: Head, blood: float) -> None:
 
 def draw_arteries(head: Head) -> None:
     """Draw the arteries at the base."""
-    blood = stream(head.seed, "blood").uniform(38, 45)
+    blood = stream(head.seed, "blood").uniform(38, 45) + 0.7 * head.build.blood
     shapes: list[tuple[str, Point, Point, float]] = [("basilar", (0, 11.5, -28), (1.8, 1.8, 14), 0.0)]
     for side, word in ((-1, "right"), (1, "left")):
         shapes += [

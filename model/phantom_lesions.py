@@ -6,7 +6,7 @@ import numpy as np
 
 from model.phantom_anatomy import CSF_HU, Head
 from model.phantom_grid import Array, Box, Point, ramp
-from model.phantom_plan import PlacedLesion
+from model.phantom_plan import PlacedLesion, ischaemic_drop_hu
 from model.stroke import StrokeType
 
 Drawn = Array
@@ -89,22 +89,46 @@ def draw_sah(head: Head, lesion: PlacedLesion) -> Drawn:
     return part
 
 
-def draw_sdh(head: Head, lesion: PlacedLesion) -> Drawn:
-    """Draw a crescent between brain and skull."""
-    rng = lesion.stream("blood")
+def crescent(head: Head, lesion: PlacedLesion, rng: np.random.Generator) -> Array:
+    """Return where a subdural of the convexity lies."""
     grid = head.grid
     thick, along, up = lesion.radii
     angle = np.arctan2(grid.y - 17, np.maximum(grid.x * lesion.side, 0.1))
     middle = float(np.arctan2(lesion.centre[1] - 17, 60.0))
     half = min(1.35, along / 62)
-    profile = 1 - ((angle - middle) / half) ** 4 - ((grid.z - lesion.centre[2]) / up) ** 4
+    away, height = (angle - middle) / np.float32(half), (grid.z - lesion.centre[2]) / np.float32(up)
+    profile = 1 - (away * away) ** 2 - (height * height) ** 2
     profile = thick * np.sqrt(np.clip(profile, 0, 1)) * (1 + 0.12 * grid.noise(rng, 22.0))
     part = ramp(profile - head.vault, 1.2) * head.inside * ramp(profile - 0.8, 0.8)
     part *= ramp(grid.x * lesion.side - 2, 2.0) * ramp(-head.below, 1.0) * ramp(grid.z + 18, 6.0)
+    return part
+
+
+def beside_dura(head: Head, lesion: PlacedLesion, rng: np.random.Generator) -> Array:
+    """Return where a subdural along the falx or on the tentorium lies."""
+    grid, thick = head.brain, lesion.radii[0] * (1 + 0.2 * head.grid.noise(rng, 16.0))
+    if lesion.site == "falcine":
+        away = grid.x * lesion.side + 0.6
+        centre = 62.0 if lesion.centre[1] > 10 else -35.0
+        sheet = ramp(40 - np.abs(grid.y - np.float32(centre)), 12.0) * ramp(grid.z + 8, 4.0)
+        sheet *= ramp(-head.below, 1.0)
+    else:
+        away = -head.below
+        sheet = ramp(grid.y - 30, 5.0) * ramp(grid.z + 22, 4.0) * ramp(grid.x * lesion.side - 4, 4.0)
+    return ramp(np.minimum(away, thick - away), 1.0) * sheet * head.inside * ramp(head.depth - 0.5, 1.0)
+
+
+def draw_sdh(head: Head, lesion: PlacedLesion) -> Drawn:
+    """Draw a crescent between brain and skull, or a film along falx or tentorium."""
+    rng = lesion.stream("blood")
     dense = {"acute": rng.uniform(54, 74), "isodense": rng.uniform(30, 40), "chronic": rng.uniform(14, 24)}
-    value = float(dense.get(lesion.site, 62.0)) + 3.0 * grid.noise(rng, 9.0)
-    if lesion.site == "chronic" and rng.random() < 0.5:
-        value = value + 30 * ramp(grid.y - np.float32(lesion.centre[1] + 20), 12.0)  # fresh blood settles
+    value = float(dense.get(lesion.site, rng.uniform(54, 70))) + 3.0 * head.grid.noise(rng, 9.0)
+    settled = rng.random()
+    part = (beside_dura if lesion.site in ("falcine", "tentorial") else crescent)(head, lesion, rng)
+    if lesion.site == "mixed":
+        value -= 30 * ramp(head.grid.noise(rng, 13.0), 0.8)  # old or unclotted blood beside fresh
+    if lesion.site == "chronic" and settled < 0.5:
+        value += 30 * ramp(head.grid.y - np.float32(lesion.centre[1] + 20), 12.0)  # fresh blood settles
     head.replace_tissue(part, value.astype(np.float32))
     return part
 
@@ -132,8 +156,11 @@ def draw_infarct(head: Head, lesion: PlacedLesion) -> Drawn:
     part *= ramp(head.grid.x[box] * lesion.side - 1.5, 1.5)
     if lesion.site != "cerebellar":
         part *= ramp(-head.below[box], 1.5)
-    drop = float(rng.uniform(3.0, 9.0)) * (1.25 if lesion.site == "lacune" else 1.0)
+    drop = ischaemic_drop_hu(lesion.hours) * float(rng.uniform(0.8, 1.25))
+    drop *= 1.25 if lesion.site == "lacune" else 1.0
     head.hu[box] -= part * drop * (0.55 + 0.6 * head.grey[box]) * (head.hu[box] < 60)
+    shut = min(1.0, lesion.hours / 24) * ramp(depth, 3.0) * (head.csf[box] - head.ventricles[box])
+    head.hu[box] += 0.6 * np.clip(shut, 0, 1) * np.clip(24 - head.hu[box], 0, None)  # swelling shuts sulci
     whole = blank(head)
     whole[box] = part
     return whole

@@ -28,20 +28,35 @@ MASS_EFFECT_MM = 3.0
 """Midline shift from which a head is labelled with mass effect."""
 
 IPH_SITES: dict[str, tuple[Point, float]] = {
-    "putamen": ((27, 0, 5), 0.35),
-    "thalamus": ((13, 18, 7), 0.20),
+    "putamen": ((27, 0, 5), 0.32),
+    "thalamus": ((13, 18, 7), 0.18),
+    "caudate": ((14, -15, 10), 0.05),
     "frontal": ((30, -32, 28), 0.13),
     "parietal": ((36, 42, 30), 0.12),
     "temporal": ((44, 12, -12), 0.08),
+    "occipital": ((22, 66, 8), 0.04),
     "pons": ((2, 25, -30), 0.05),
     "cerebellum": ((22, 60, -32), 0.07),
 }
 INFARCT_SITES: dict[str, tuple[Point, Point, float]] = {
-    "mca": ((42, 0, 14), (24, 38, 26), 0.55),
-    "lacune": ((20, 4, 10), (6, 6, 6), 0.22),
+    "mca": ((42, 0, 14), (24, 38, 26), 0.42),
+    "insula": ((35, 0, 5), (9, 22, 14), 0.10),
+    "aca": ((9, -34, 30), (9, 28, 26), 0.06),
+    "lacune": ((20, 4, 10), (6, 6, 6), 0.19),
     "pca": ((20, 66, 4), (18, 24, 18), 0.14),
     "cerebellar": ((26, 62, -34), (20, 20, 12), 0.09),
 }
+SDH_SITES: dict[str, float] = {
+    "acute": 0.56,
+    "isodense": 0.11,
+    "chronic": 0.13,
+    "mixed": 0.08,
+    "falcine": 0.07,
+    "tentorial": 0.05,
+}
+"""On the convexity by density, or along the dura (acute), with their odds."""
+HOURS = (2.5, 60.0)
+"""Range of the time since onset that is drawn for an acute infarct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,9 @@ class Lesion:
     side: str | None = None
     """The patient's `left` or `right`."""
     site: str | None = None
-    """A key of the site table of its kind; `acute`, `isodense` or `chronic` for a subdural."""
+    """A key of the site table of its kind."""
+    hours: float | None = None
+    """Since onset, of an acute infarct; the older it is, the darker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class PlacedLesion:
     radii: Point
     shift_mm: float
     """How far it pushes the midline."""
+    hours: float = 12.0
+    """Since onset."""
 
     def stream(self, concern: str) -> np.random.Generator:
         """Return this lesion's own random numbers."""
@@ -96,7 +115,20 @@ def place_lesion(seed: int, index: int, lesion: Lesion | str) -> PlacedLesion:
     drawn = float(np.clip(rng.lognormal(0.0, 0.38), 0.35, 2.2))
     size = drawn if wish.size is None else wish.size
     site, centre, radii, shift = place(KINDS[wish.kind], wish.site, side, size, rng)
-    return PlacedLesion(wish.kind, KINDS[wish.kind], seed, index, side, site, size, centre, radii, shift)
+    hours = float(np.exp(rng.uniform(*np.log(HOURS)))) if wish.hours is None else wish.hours
+    if KINDS[wish.kind] is StrokeType.ACUTE_ISCHAEMIA:
+        shift *= min(1.0, hours / 24)
+    return PlacedLesion(
+        wish.kind, KINDS[wish.kind], seed, index, side, site, size, centre, radii, shift, hours
+    )
+
+
+def ischaemic_drop_hu(hours: float) -> float:
+    """How much darker grey matter is, some hours after its artery closed: 2.3 HU at 1.5 h, 9 at a day.
+
+    Water uptake takes some 2.5 HU from tissue for every percent, fastest at first.
+    """
+    return 1.0 + 8.5 * (1 - float(np.exp(-hours / 9.0)))
 
 
 def place(
@@ -122,8 +154,9 @@ def place(
         spread = 2.0 if site == "lacune" else 1.0
         return site, moved(middle, side, spread * jitter), floats(radii), swollen * max(0.0, 5 * (size - 1))
     if stroke_type is StrokeType.SDH:
-        site = site or pick({"acute": 0.72, "isodense": 0.13, "chronic": 0.15}, odds)
-        thick = 6.5 * size * float(stretch[0])
+        site = site or pick(SDH_SITES, odds)
+        known(SDH_SITES, site)
+        thick = (3.4 if site in ("falcine", "tentorial") else 6.5) * size * float(stretch[0])
         centre = (side * 60.0, 17 + 22 * float(rng.uniform(-1, 1)), 25 + 12 * float(rng.uniform(-1, 1)))
         return site, centre, (thick, 58.0 * float(stretch[1]), 36.0 * float(stretch[2])), 0.5 * thick
     if stroke_type is StrokeType.EDH:

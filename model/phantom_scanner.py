@@ -63,6 +63,11 @@ def add_noise(hu: Array, seed: int, spacing: tuple[float, float, float], kernel:
     hu += scale * noise + np.float32(0.25 * sigma) * coarse
 
 
+def miscalibrate(hu: Array, seed: int) -> None:
+    """Read water and brain some HU too high or too low, as scanners between two calibrations do."""
+    hu += np.float32(np.clip(stream(seed, "calibration").normal(0, 0.0016), -0.004, 0.004)) * (hu + 1000)
+
+
 def add_metal(head: Head, seed: int) -> np.ndarray:
     """Put a clip or coil into the head, with the streaks it throws."""
     rng = stream(seed, "metal")

@@ -9,6 +9,7 @@ from model.phantom_anatomy import CSF_HU, Build, Head, fossa_depth
 from model.phantom_brain import (
     draw_arteries,
     draw_calcifications,
+    draw_cavum,
     draw_sinuses,
     draw_sulci,
     pale_white_matter,
@@ -101,6 +102,8 @@ def draw_template_brain(head: Head, subject: Subject) -> None:
     head.grey = np.clip((tissue - template.white) / (template.grey - template.white), 0, 1)
     wet = np.clip((template.white - 2.0 - tissue) / (template.white - 2.0 - 9.0), 0, 1)
     head.ventricles = wet * np.clip(1.5 * template.at(template.ventricles, places), 0, 1)
+    draw_cavum(head)
+    np.maximum(wet, head.ventricles, out=wet)
     fossa = ramp(head.below - 1, 2.0)
     head.csf *= 1 - fossa
     np.maximum(head.csf, wet, out=head.csf)
@@ -115,5 +118,5 @@ def draw_template_brain(head: Head, subject: Subject) -> None:
     head.tissue = np.asarray(brain, np.float32)
     head.put((slice(None),) * 3, head.inside, head.tissue)
     draw_arteries(head)
-    draw_sinuses(head, float(rng.uniform(44, 58)))
+    draw_sinuses(head, float(rng.uniform(44, 58)) + build.blood)
     draw_calcifications(head)

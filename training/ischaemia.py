@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
+from model.phantom_plan import ischaemic_drop_hu
 from training.bleeds import ball, wobble
 from training.cases import FloatArray
 from training.ground import Ground, Point
@@ -19,14 +20,6 @@ TERRITORIES: dict[str, tuple[Point, Point, float]] = {
 """Centre in the usual head (up, back, across), half axes in mm, and odds."""
 CLOT_MM = 1.7
 """Radius of a clotted middle cerebral artery."""
-
-
-def drop_hu(hours: float, rng: np.random.Generator) -> float:
-    """How much darker grey matter is, some hours after the artery closed: about 1 HU at one hour, 9 at a day.
-
-    Water uptake darkens tissue by some 2.5 HU per percent; unperfused tissue takes it up fastest at first.
-    """
-    return float((1.0 + 8.5 * (1 - np.exp(-hours / 9.0))) * rng.uniform(0.75, 1.3))
 
 
 def territory(ground: Ground, rng: np.random.Generator, size: float) -> FloatArray:
@@ -54,7 +47,8 @@ def darken(
     """Take density from tissue; grey matter loses more, and swelling shuts the sulci within."""
     smooth = ndimage.gaussian_filter(np.clip(hu, 0, 60), (0, 1.0, 1.0))
     grey = np.clip((smooth - 28) / 9, 0, 1)
-    fade = member * drop_hu(hours, rng) * (0.5 + 0.6 * grey) * (hu < 60)
+    drop = ischaemic_drop_hu(hours) * rng.uniform(0.75, 1.3)
+    fade = member * np.float32(drop) * (0.5 + 0.6 * grey) * (hu < 60)
     swollen = ndimage.gaussian_filter(member, (0.3, 3, 3)) * ground.csf * ~ground.ventricles
     shut = swollen * np.clip(hours / 24, 0, 1) * np.clip(30 - smooth, 0, None)
     darker: FloatArray = hu - fade + 0.7 * shut

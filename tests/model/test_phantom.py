@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from model.phantom import KINDS, Fault, Lesion, Phantom, simulate_head
+from model.phantom_anatomy import cavity, draw_build, make_head
+from model.phantom_brain import draw_brain
+from model.phantom_grid import Pose, make_grid
 from model.phantom_plan import BLEEDS
+from model.phantom_scanner import miscalibrate
 from model.stroke import StrokeType
 
 Simulate = Callable[..., Phantom]
@@ -102,10 +106,18 @@ class TestLesions:
             (Lesion("sah", 1.5, site="basal"), 8),
             (Lesion("sdh", 1.3, site="acute"), 12),
             (Lesion("edh", 1.0), 15),
-            (Lesion("infarct", 1.0, site="mca"), -2),
-            (Lesion("infarct", 1.0, site="pca"), -1.5),
-            (Lesion("infarct", 1.0, site="lacune"), -2),
-            (Lesion("infarct", 1.0, site="cerebellar"), -1.5),
+            (Lesion("iph", 1.0, site="caudate"), 15),
+            (Lesion("iph", 1.0, site="occipital"), 15),
+            (Lesion("iph", 1.0, site="cerebellum"), 15),
+            (Lesion("sdh", 1.3, site="falcine"), 8),
+            (Lesion("sdh", 1.3, site="tentorial"), 8),
+            (Lesion("sdh", 1.3, site="mixed"), 4),
+            (Lesion("infarct", 1.0, site="mca", hours=12), -2),
+            (Lesion("infarct", 1.0, site="insula", hours=12), -2),
+            (Lesion("infarct", 1.0, site="aca", hours=12), -2),
+            (Lesion("infarct", 1.0, site="pca", hours=12), -1.5),
+            (Lesion("infarct", 1.0, site="lacune", hours=12), -2),
+            (Lesion("infarct", 1.0, site="cerebellar", hours=12), -1.5),
             (Lesion("hyperdense_artery"), 2),
             (Lesion("old_infarct", 1.0, site="mca"), -8),
         ],
@@ -119,11 +131,27 @@ class TestLesions:
         assert gain / brighter > 1
 
     def test_subdural_darkens_with_age(self, simulate: Simulate) -> None:
-        medians = []
+        levels = []
         for site in ("chronic", "isodense", "acute"):
             phantom = simulate(8, lesions=(Lesion("sdh", 1.5, "left", site),))
-            medians.append(float(np.median(phantom.hu[phantom.masks[StrokeType.SDH]])))
-        assert medians[0] + 5 < medians[1] < medians[2] - 10
+            blood = phantom.hu[phantom.masks[StrokeType.SDH]]
+            levels.append(float(np.percentile(blood, 30)))  # fresh blood may lie at the bottom of old
+        assert levels[0] + 5 < levels[1] < levels[2] - 10
+
+    def test_infarct_darkens_with_the_hours(self, simulate: Simulate) -> None:
+        without, drops = simulate(8), []
+        for hours in (3.0, 12.0, 48.0):
+            phantom = simulate(8, lesions=(Lesion("infarct", 0.9, "left", "mca", hours),))
+            mask = phantom.masks[StrokeType.ACUTE_ISCHAEMIA]
+            drops.append(float((phantom.hu[mask].astype(float) - without.hu[mask]).mean()))
+        assert -4.5 < drops[0] < -1.2
+        assert drops[2] < drops[1] - 1 < drops[0] - 2
+
+    def test_thin_subdural_is_a_few_millimetres(self, simulate: Simulate) -> None:
+        phantom = simulate(8, side=160, fov_mm=240, lesions=(Lesion("sdh", 0.5, "left", "acute"),))
+        mask = phantom.masks[StrokeType.SDH]
+        widest = mask.sum(axis=2).max() * phantom.spacing_mm[2]
+        assert 1.5 <= widest < 8
 
     @pytest.mark.parametrize("kind", sorted(KINDS))
     def test_label_agrees_with_mask(self, simulate: Simulate, kind: str) -> None:
@@ -163,6 +191,41 @@ class TestLesions:
     def test_unknown_kernel_is_refused(self) -> None:
         with pytest.raises(ValueError, match="unknown kernel 'x'; known: soft"):
             simulate_head(1, kernel="x", side=32, slices=8)
+
+
+class TestRareBuilds:
+    def test_some_heads_have_wide_ventricles_a_cavum_or_dense_blood(self) -> None:
+        builds = [draw_build(seed, 50.0) for seed in range(300)]
+        for share, drawn in (
+            (0.05, [build.ventricle > 1.5 for build in builds]),
+            (0.08, [build.cavum_mm > 0 for build in builds]),
+            (0.12, [build.blood > 0 for build in builds]),
+        ):
+            assert share / 2 < np.mean(drawn) < 2 * share
+
+    def test_a_cavum_is_fluid_between_the_frontal_horns(self) -> None:
+        seed = next(
+            s for s in range(99) if draw_build(s, 40.0).cavum_mm > 3 and draw_build(s, 40.0).blood == 0
+        )
+        without = next(s for s in range(99) if draw_build(s, 40.0).cavum_mm == 0)
+        fluid = []
+        for each in (seed, without):
+            grid = make_grid((1, 41, 21), (5.0, 1.0, 1.0), Pose(), top_mm=14.0, shear=0.0)
+            build = draw_build(each, 40.0)
+            head = make_head(each, grid, grid, build, 0.0, cavity(each, grid, build))
+            draw_brain(head)
+            fluid.append(float(head.ventricles[0, 8:18, 9:12].mean()))
+        assert fluid[0] > fluid[1] + 0.4
+
+    def test_calibration_shifts_brain_by_a_few_units_and_air_by_none(self) -> None:
+        shifts = []
+        for seed in range(40):
+            hu = np.array([-1000.0, 30.0], np.float32)
+            miscalibrate(hu, seed)
+            assert hu[0] == pytest.approx(-1000, abs=0.01)
+            shifts.append(float(hu[1]) - 30)
+        assert 0.8 < np.std(shifts) < 2.5
+        assert np.abs(shifts).max() <= 4.2
 
 
 class TestFaults:

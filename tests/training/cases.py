@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from model.network import NetworkShape
-from model.phantom import simulate_head
+from model.phantom import Lesion, simulate_head
 from training.cases import Case
 from training.phantoms import phantom_case
 
@@ -27,7 +27,12 @@ def write_sich(folder: Path, patients: int = 1) -> None:
     rows = []
     for patient in range(patients):
         phantom = simulate_head(
-            74 + patient, lesions=["iph"], side=192, slices=14, spacing_mm=10.0, fov_mm=240.0
+            74 + patient,
+            lesions=[Lesion("iph", 1.0, "left", "putamen")],
+            side=192,
+            slices=14,
+            spacing_mm=10.0,
+            fov_mm=240.0,
         )
         blood = phantom.masks["iph"]  # type: ignore[index]
         for index, image in enumerate(phantom.hu):
