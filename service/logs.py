@@ -31,11 +31,12 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("dbos", "alembic", "httpx", "uvicorn.access"):
+    for noisy in ("dbos", "alembic", "httpx", "uvicorn.access", "openjpeg"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # pynetdicom warns of each odd UID twice; what goes wrong is in our own results and receipts
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
     # both speak of odd values by quoting them, and a value may be a patient's name
     for quoting in ("pydicom", "highdicom"):
         logging.getLogger(quoting).disabled = True
+        logging.getLogger(quoting).setLevel(logging.CRITICAL + 1)  # what its children inherit
         warnings.filterwarnings("ignore", module=rf"{quoting}(\..*)?")

@@ -4,14 +4,16 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from service import circuits
 from service.api.access import Administrator, Look, Reader, Work, note_read
 from service.api.problems import responses
+from service.api.schemas import UID_EXAMPLE
 from service.db import now
 from service.deliveries import Delivery, DeliveryState, Purpose, send_again
 from service.delivery_lists import find_delivery, list_deliveries
+from service.delivery_orders import order_delivery
 from service.studies import find_study, load_study
 
 router = APIRouter(
@@ -47,6 +49,17 @@ class DeliveryOut(BaseModel):
     give_up_at: datetime
     sent_at: datetime | None
     committed_at: datetime | None
+
+
+class DeliveryIn(BaseModel):
+    """What is to be sent, and to whom."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"study": UID_EXAMPLE, "peer": "udon-pacs"}]}
+    )
+
+    study: str = Field(max_length=64)
+    peer: str = Field(max_length=60)
 
 
 class DeliveryPage(BaseModel):
@@ -103,6 +116,14 @@ def read_delivery(request: Request, number: Number, viewer: Reader, session: Loo
     delivery = find_delivery(session, number, viewer)
     study = load_study(session, delivery.study_id, lock=False)
     note_read(request, session, viewer, "delivery.read", study_id=study.id, detail={"delivery": delivery.id})
+    return delivery_out(delivery, study.study_instance_uid)
+
+
+@router.post("", status_code=202, responses=responses(409))
+def create_delivery(body: DeliveryIn, viewer: Administrator, session: Work) -> DeliveryOut:
+    """Send a study's result as it stands to a peer, at once."""
+    study = find_study(session, body.study, viewer)
+    delivery = order_delivery(session, study, body.peer, viewer.username)
     return delivery_out(delivery, study.study_instance_uid)
 
 

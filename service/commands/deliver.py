@@ -10,7 +10,9 @@ from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import now, session_scope
 from service.deliveries import DeliveryState
+from service.delivery_orders import order_delivery
 from service.errors import BadRequest
+from service.studies import find_study
 
 group = typer.Typer(help="What is sent to PACS. `hub work` sends it.", no_args_is_help=True)
 
@@ -58,3 +60,14 @@ def retry(
         for each in chosen:
             deliveries.send_again(session, each, OPERATOR.username)
     print(f"{len(chosen)} in line")
+
+
+@group.command()
+def send(
+    study: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    to: Annotated[str, typer.Option(help="Name of the peer.")],
+) -> None:
+    """Send a result as it stands to a peer, also to one that was added later."""
+    with session_scope(open_database(open_settings())) as session:
+        delivery = order_delivery(session, find_study(session, study, OPERATOR), to, OPERATOR.username)
+        print(f"delivery {delivery.id} with {len(delivery.items)} objects is in line for {to}")

@@ -14,6 +14,7 @@ from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
 BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/deliveries": {"study": "1.2.3", "peer": "udon-pacs"},
     "/api/v1/studies/{uid}/review": {"verdict": "agree"},
     "/api/v1/studies/{uid}/report": {"text": "no hemorrhage"},
     "/api/v1/disagreements/{number}/settlement": {"conclusion": "to_label"},

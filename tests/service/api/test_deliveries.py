@@ -3,10 +3,13 @@
 import pytest
 from sqlalchemy import Engine
 
+from pacs_gateway.objects import ResultFile
 from service.accounts import Role
 from service.circuits import note_failure
 from service.db import now, session_scope
 from service.deliveries import Delivery, DeliveryState, Parcel, Purpose, queue_delivery
+from service.peers import add_peer
+from service.result_objects import record_object
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, registered
 
@@ -72,3 +75,21 @@ def test_retry_puts_it_in_line_anew_and_knocks_at_once(
     assert signed_in(Role.RADIOLOGIST, UDON).post(f"/api/v1/deliveries/{number}/retry").status_code == 403
     with session_scope(engine, write=False) as session:
         assert session.get_one(Delivery, number).next_at <= now()
+
+
+def test_a_result_is_sent_by_hand_to_a_peer_added_later(signed_in: SignIn, engine: Engine) -> None:
+    file = ResultFile("sr", "1.2.840.1", "2.25.77", "2.25.7", "1.2.840.10008.1.2", "SR", 9000, 1, "AI", b"x")
+    with session_scope(engine) as session:
+        study = registered(session, "1.2.3")
+        record_object(session, study, file, "b" * 64, revision=study.revision)
+        for name, objects in (("late", ["sr"]), ("picky", ["pdf"])):
+            add_peer(session, name, ae_title="PACS", host="127.0.0.1", port=104, objects=objects)
+    client = signed_in(Role.ADMIN, None)
+    body = {"study": "1.2.3", "peer": "late"}
+    answer = client.post("/api/v1/deliveries", json=body)
+    assert (answer.status_code, answer.json()["state"]) == (202, "waiting")
+    assert [item["sop_instance_uid"] for item in answer.json()["items"]] == ["2.25.77"]
+    assert client.post("/api/v1/deliveries", json=body).json()["id"] == answer.json()["id"]
+    refused = client.post("/api/v1/deliveries", json=body | {"peer": "picky"})
+    assert (refused.status_code, "wants pdf" in refused.json()["detail"]) == (409, True)
+    assert client.post("/api/v1/deliveries", json=body | {"peer": "none"}).status_code == 404
