@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pacs_gateway.evidence import image_data_sets
 from pacs_gateway.marking import NOT_FOR_DIAGNOSIS, SERIES_NUMBERS, device_words, mark, object_uid, series_uid
+from pacs_gateway.outline import outlines
 from pacs_gateway.results import MANUFACTURER, KeySlice, NotReportable, StudyResult
 
 LAYER = "AI"
@@ -57,11 +59,13 @@ def _annotation(
 ) -> hd.pr.GraphicAnnotation:
     assert key.box is not None
     left, top, right, bottom = _pixels(key.box, key.image.rows, key.image.columns)
-    outline = hd.pr.GraphicObject(
-        hd.pr.GraphicTypeValues.POLYLINE,
-        np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]),
-        units=hd.pr.AnnotationUnitsValues.PIXEL,
-    )
+    lines = _lines(key, result)
+    if not lines:
+        lines = [np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]])]
+    drawn = [
+        hd.pr.GraphicObject(hd.pr.GraphicTypeValues.POLYLINE, line, units=hd.pr.AnnotationUnitsValues.PIXEL)
+        for line in lines
+    ]
     words = hd.pr.TextObject(
         f"AI: {_words(result)} (not for diagnosis)",
         units=hd.pr.AnnotationUnitsValues.PIXEL,
@@ -72,9 +76,15 @@ def _annotation(
         [file],
         layer,
         referenced_frame_number=key.image.frame,
-        graphic_objects=[outline],
+        graphic_objects=drawn,
         text_objects=[words],
     )
+
+
+def _lines(key: KeySlice, result: StudyResult) -> list[NDArray[np.float64]]:
+    """Round the suspected blood itself, where its mask on this slice is known; otherwise round its box."""
+    mask = result.suspicion.masks.get(key.number - 1) if result.suspicion else None
+    return [] if mask is None else outlines(mask)
 
 
 def _words(result: StudyResult) -> str:

@@ -232,6 +232,12 @@ class TestPresentation:
         assert corners.max(axis=0).tolist() == [40.0, 30.0]
         assert "suspected IPH (not for diagnosis)" in annotation.TextObjectSequence[0].UnformattedTextValue
 
+    def test_draws_a_box_where_no_mask_is_known(self) -> None:
+        masks = {5: np.ones((64, 64), np.bool_)}
+        ds = objects(study_result(suspicion=Suspicion(masks, 9.0)))["gsps"]
+        (drawn,) = ds.GraphicAnnotationSequence[0].GraphicObjectSequence
+        assert np.reshape(drawn.GraphicData, (-1, 2)).max(axis=0).tolist() == [40.0, 30.0]
+
     def test_names_the_frame_of_a_multi_frame_image(self) -> None:
         ds = objects(RESULTS["multi-frame"])["gsps"]
         referenced = ds.GraphicAnnotationSequence[0].ReferencedImageSequence[0]
