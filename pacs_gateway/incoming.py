@@ -45,6 +45,7 @@ class Incoming:
         self.sop_instance_uid = sop_instance_uid
         self.transfer_syntax_uid = transfer_syntax_uid
         self.header: InstanceHeader | None = None
+        self._examined = False
         self._spool = spool
         self._meta = build_meta(
             sop_class_uid=sop_class_uid,
@@ -78,13 +79,12 @@ class Incoming:
         while written < len(data):
             written += os.write(self._descriptor, data[written:])
 
-    def publish(self) -> Published:
-        """Check that the data set is whole and what was announced, and make it durable.
+    def examine(self) -> InstanceHeader:
+        """Check that the data set is whole and what was announced.
 
         Raises:
             UnreadableDataSet: not a data set of this transfer syntax, or cut off.
             SopMismatch: not what was announced.
-            OSError: it could not be made durable.
         """
         if not self._size:
             raise UnreadableDataSet("the data set is empty")
@@ -94,9 +94,20 @@ class Incoming:
             raise SopMismatch("SOP Instance UID of the data set differs from the command's")
         if self.header.sop_class_uid != self.sop_class_uid:
             raise SopMismatch("SOP Class UID of the data set differs from the command's")
+        self._examined = True
+        return self.header
+
+    def publish(self) -> Published:
+        """Examine it, unless that was done, and make it durable.
+
+        Raises:
+            UnreadableDataSet, SopMismatch: see `examine`.
+            OSError: it could not be made durable.
+        """
+        header = self.header if self._examined and self.header else self.examine()
         sha256 = self._sha256.hexdigest()
         path = self._spool.publish(self.part, self._descriptor, sha256)
-        return Published(self.header, path, len(self._meta) + self._size, sha256)
+        return Published(header, path, len(self._meta) + self._size, sha256)
 
     def release(self) -> None:
         """Let go of the working name; a published file stays."""

@@ -25,6 +25,8 @@ DATA_SET_MISMATCH = 0xA900
 """The data set is not of the SOP class or instance announced."""
 CANNOT_UNDERSTAND = 0xC000
 """The data set cannot be read; sending it again changes nothing."""
+OTHER_STUDY = 0xC409
+"""STOW-RS alone: the instance is of another study than the one that the address names."""
 
 COMMENT_LIMIT = 64
 """ErrorComment is LO - PS3.7 table C.4-2."""

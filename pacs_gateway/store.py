@@ -1,13 +1,15 @@
-"""One C-STORE: its data set streamed to the inbox, and the status that is then true. PS3.4 annex B."""
+"""One C-STORE or STOW-RS part: streamed to the inbox, and the status that is then true. PS3.4 annex B."""
 
 import logging
 import sqlite3
 from dataclasses import dataclass
 
 from pacs_gateway import status
+from pacs_gateway.arrivals import Outcome
 from pacs_gateway.callers import Sender
 from pacs_gateway.dimse import Command
 from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.incoming import Incoming, SopMismatch
 from pacs_gateway.negotiation import is_storage
@@ -22,14 +24,29 @@ class Answer:
 
     status: int
     comment: str = ""
+    too_large: bool = False
+    """Out of resources, and so it will be the next time."""
 
 
 class Store:
-    """Fed with the fragments of the data set; `finish` says what to answer."""
+    """Fed with the fragments of the data set; `finish` says what to answer.
+
+    Args:
+        within: the only study that is taken, where the sender named one.
+    """
 
     def __init__(
-        self, inbox: Inbox, association_id: int, sender: Sender, command: Command, transfer_syntax_uid: str
+        self,
+        inbox: Inbox,
+        association_id: int,
+        sender: Sender,
+        command: Command,
+        transfer_syntax_uid: str,
+        *,
+        within: str = "",
     ) -> None:
+        self.outcome = Outcome.REFUSED
+        self._within = within
         self._inbox = inbox
         self._association_id = association_id
         self._sender = sender
@@ -42,6 +59,11 @@ class Store:
             self._refused = Answer(status.CANNOT_UNDERSTAND, "C-STORE without a data set")
         else:
             self._open(transfer_syntax_uid)
+
+    @property
+    def header(self) -> InstanceHeader | None:
+        """Of the instance, as soon as it was read."""
+        return None if self._incoming is None else self._incoming.header
 
     def _open(self, transfer_syntax_uid: str) -> None:
         try:
@@ -60,7 +82,9 @@ class Store:
             return
         try:
             self._incoming.write(fragment)
-        except (TooLarge, OSError) as error:
+        except TooLarge as error:
+            self._refused = Answer(status.OUT_OF_RESOURCES, str(error), too_large=True)
+        except OSError as error:
             self._refused = Answer(status.OUT_OF_RESOURCES, str(error))
 
     def finish(self) -> Answer:
@@ -79,7 +103,10 @@ class Store:
     def _keep(self) -> Answer:
         assert self._incoming is not None
         try:
-            self._inbox.keep(self._association_id, self._sender, self._incoming)
+            study = self._incoming.examine().study_instance_uid
+            if self._within not in ("", study):
+                return Answer(status.OTHER_STUDY, "StudyInstanceUID is not that of the address")
+            self.outcome = self._inbox.keep(self._association_id, self._sender, self._incoming)
         except UnreadableDataSet as error:
             return Answer(status.CANNOT_UNDERSTAND, str(error))
         except SopMismatch as error:

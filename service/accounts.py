@@ -45,6 +45,8 @@ class Permission(StrEnum):
     READ_STUDIES = "read_studies"
     READ_IDENTITY = "read_identity"
     READ_RECEIPTS = "read_receipts"
+    SEND_STUDIES = "send_studies"
+    """Send images over HTTP, as machines do by C-STORE."""
     REVIEW = "review"
     REPROCESS = "reprocess"
     SETTLE = "settle"
@@ -54,9 +56,14 @@ class Permission(StrEnum):
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        Role.VENDOR: frozenset({Permission.READ_RECEIPTS}),
+        Role.VENDOR: frozenset({Permission.READ_RECEIPTS, Permission.SEND_STUDIES}),
         Role.TECHNICIAN: frozenset(
-            {Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.READ_RECEIPTS}
+            {
+                Permission.READ_STUDIES,
+                Permission.READ_IDENTITY,
+                Permission.READ_RECEIPTS,
+                Permission.SEND_STUDIES,
+            }
         ),
         Role.RADIOLOGIST: frozenset(
             {Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW, Permission.REPROCESS}

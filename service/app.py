@@ -27,6 +27,7 @@ from service.api import (
     receipts,
     reviews,
     selftests,
+    stow,
     studies,
     wado,
 )
@@ -43,6 +44,7 @@ PARTS = (
     qido,
     wado,
     drawings,
+    stow,
     reviews,
     differences,
     hospitals,

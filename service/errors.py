@@ -73,3 +73,17 @@ class NotAcceptable(HubError):
 
     status = 406
     title = "Not acceptable"
+
+
+class Malformed(HubError):
+    """The request's body or address is not what the protocol prescribes."""
+
+    status = 400
+    title = "Malformed request"
+
+
+class UnsupportedMedia(HubError):
+    """The body is of a media type that is not taken."""
+
+    status = 415
+    title = "Unsupported media type"

@@ -82,6 +82,7 @@ Reprocessor = Annotated[Viewer, needs(Permission.REPROCESS)]
 Settler = Annotated[Viewer, needs(Permission.SETTLE)]
 IdentityReader = Annotated[Viewer, needs(Permission.READ_IDENTITY)]
 ReceiptReader = Annotated[Viewer, needs(Permission.READ_RECEIPTS)]
+StudySender = Annotated[Viewer, needs(Permission.SEND_STUDIES)]
 Administrator = Annotated[Viewer, needs(Permission.ADMINISTER)]
 
 Enqueue = Callable[[int, int], object]

@@ -108,7 +108,7 @@ def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -
     refused = {
         path: client.request(method, fill(path), json=BODIES.get(path)).status_code
         for method, path in all_routes(app)
-        if path not in OPEN
+        if path not in OPEN and (method, path.split("/")[1]) != ("POST", "dicomweb")  # vendors send
     }
     assert refused.pop("/api/v1/me") == refused.pop("/api/v1/hospitals") == 200
     for path in ("/api/v1/selftests", "/api/v1/selftests.csv"):
