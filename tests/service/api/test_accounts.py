@@ -16,7 +16,7 @@ def test_me(signed_in: SignIn) -> None:
         "username": f"technician-{UDON}",
         "role": "technician",
         "hospital": UDON,
-        "permissions": ["read_identity", "read_receipts", "read_studies"],
+        "permissions": ["read_identity", "read_receipts", "read_studies", "send_studies"],
     }
 
 
