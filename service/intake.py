@@ -4,14 +4,14 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pacs_gateway.arrivals import ArrivedStudy
+from pacs_gateway.arrivals import ArrivedStudy, StudyProgress
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.trials import KEPT, purge_trials
 from service import pathway, studies
@@ -36,12 +36,22 @@ class Intake:
     next round. One process at a time holds the lock; the others wait to take over.
     """
 
-    def __init__(self, engine: Engine, storage: Storage, inbox: Inbox, orders: Orders, lock: Path) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        storage: Storage,
+        inbox: Inbox,
+        orders: Orders,
+        lock: Path,
+        *,
+        count: Callable[[Sequence[StudyProgress]], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._storage = storage
         self._inbox = inbox
         self._orders = orders
         self._lock = lock
+        self._count = count
         self._swept_at = datetime.min.replace(tzinfo=UTC)
 
     def run(self, stop: threading.Event) -> None:
@@ -105,6 +115,8 @@ class Intake:
             with session_scope(self._engine) as session:
                 for progress in arriving:
                     studies.note_receiving(session, progress)
+            if self._count is not None:
+                self._count(arriving)
 
     @contextmanager
     def _alone(self, stop: threading.Event) -> Iterator[bool]:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 DEADLINE_SECONDS = 20.0
 
@@ -109,5 +109,26 @@ def small_pacs(*, syntaxes: list[str] | None = None) -> Iterator[SmallPacs]:
     pacs.port = server.socket.getsockname()[1]
     try:
         yield pacs
+    finally:
+        server.shutdown()
+
+
+@contextmanager
+def archive_that_counts(instances: int) -> Iterator[int]:
+    """A PACS that answers any C-FIND for a study with its number of instances, and gives its port."""
+
+    def find(event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        answer = Dataset()
+        answer.QueryRetrieveLevel = "STUDY"
+        answer.StudyInstanceUID = event.identifier.StudyInstanceUID
+        answer.NumberOfStudyRelatedInstances = instances
+        yield 0xFF00, answer
+
+    ae = AE(ae_title="UDON_PACS")
+    ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_FIND, find)])
+    assert server is not None
+    try:
+        yield int(server.socket.getsockname()[1])
     finally:
         server.shutdown()

@@ -1,7 +1,9 @@
 """`hub peer`: whom the hub calls: destinations of results, sources of priors, partners in commitment."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +13,10 @@ from service.commands.opening import open_database, open_settings
 from service.db import session_scope
 from service.errors import BadRequest, Unavailable
 from service.peers import PeerRole, ResultKind
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from pacs_gateway.peers import Peer as Remote
 
 group = typer.Typer(help="PACS that the hub calls. A change takes effect at once.", no_args_is_help=True)
 
@@ -97,17 +103,68 @@ def list_() -> None:
 @group.command()
 def echo(name: Name) -> None:
     """Call a peer with C-ECHO; exit status 1 and the reason when it does not answer."""
-    from pacs_gateway.peers import PeerUnreachable
     from pacs_gateway.peers import echo as echo_peer
 
     settings = open_settings()
     with session_scope(open_database(settings), write=False) as session:
         remote = peers.as_remote(peers.find_peer(session, name), settings)
-    try:
+    with _refusals():
         echo_peer(remote, calling_ae=settings.ae_title)
-    except PeerUnreachable as error:
-        raise Unavailable(str(error)) from error
     print(f"{remote} answers{' over TLS' if remote.tls else ''}")
+
+
+@group.command()
+def studies(
+    name: Name,
+    patient_id: Annotated[str, typer.Argument(metavar="HN", help="The whole HN, no wildcards.")],
+    modality: Annotated[str, typer.Option(help="Modality in the study.")] = "CT",
+) -> None:
+    """List a patient's studies at a peer, newest first: UID, date, instances, description."""
+    from pacs_gateway.query import find_studies
+
+    remote, settings = _source(name, "priors.find")
+    with _refusals():
+        found = find_studies(remote, patient_id=patient_id, modality=modality, calling_ae=settings.ae_title)
+    for study in found:
+        counted = "-" if study.instances is None else study.instances
+        print(f"{study.study_instance_uid}  {study.study_date or '-'}  {counted:>5}  {study.description}")
+
+
+@group.command()
+def fetch(name: Name, study_uid: Annotated[str, typer.Argument(help="Study Instance UID.")]) -> None:
+    """Have a peer send a study to this hub's listener (C-MOVE)."""
+    from pacs_gateway.query import move_study
+
+    remote, settings = _source(name, "priors.fetch")
+    with _refusals():
+        moved = move_study(remote, study_uid, to_ae=settings.ae_title, calling_ae=settings.ae_title)
+    print(f"{moved.completed + moved.warned} sent, {moved.failed} failed")
+    raise typer.Exit(1 if moved.failed else 0)
+
+
+def _source(name: str, action: str) -> "tuple[Remote, Settings]":
+    """A source of priors as it is called, with the access in the audit."""
+    settings = open_settings()
+    with session_scope(open_database(settings)) as session:
+        peer = peers.find_peer(session, name)
+        if PeerRole.PRIORS not in peer.roles:
+            raise BadRequest(f"peer {name!r} has not the role {PeerRole.PRIORS.value!r}")
+        audit.record(session, OPERATOR.username, action, detail={"peer": peer.id})
+        return peers.as_remote(peer, settings), settings
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A peer's refusal as the hub's, in a line."""
+    from pacs_gateway.peers import PeerUnreachable
+    from pacs_gateway.query import QueryRefused
+
+    try:
+        yield
+    except (PeerUnreachable, QueryRefused) as error:
+        raise Unavailable(str(error)) from error
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
 
 
 def read_address(text: str) -> dict[str, Any]:

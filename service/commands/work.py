@@ -12,6 +12,7 @@ from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
 from service.commands.opening import open_process
+from service.counts import Counts
 from service.couriers import Courier
 from service.db import make_engine
 from service.dispatch import Dispatch
@@ -55,7 +56,8 @@ def work(
 
     stop = threading.Event()
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
-    intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock")
+    counts = Counts(engine, inbox, settings)
+    intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock", count=counts.look)
     dispatch = Dispatch(engine, orders, inbox)
     threads = [
         threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
@@ -69,6 +71,7 @@ def work(
         stop.set()
         for thread in threads:
             thread.join(timeout=5)
+        counts.close()
 
 
 def _open_detector(settings: Settings) -> Detector:

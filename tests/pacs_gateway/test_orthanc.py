@@ -12,9 +12,19 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pacs_gateway.arrivals import Outcome
+from pacs_gateway.callers import Sender
 from pacs_gateway.commitment import new_transaction_uid, request_commitment
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
+from pacs_gateway.query import (
+    QueryRefused,
+    Transfer,
+    count_instances,
+    find_studies,
+    get_study,
+    move_study,
+)
 from pacs_gateway.sender import Peer, send
 from tests.pacs import await_condition, write_study
 
@@ -144,3 +154,53 @@ def test_orthanc_commits_to_what_we_sent(
     (report,) = await_condition(hub[0].commitments.reports, "Orthanc's report")
     assert (report.transaction_uid, report.calling_ae) == (transaction, "ORTHANC")
     assert (set(report.committed), report.failed) == ({uid for _, uid in references}, ())
+
+
+@pytest.fixture
+def archive(orthanc: Orthanc, tmp_path: Path) -> Peer:
+    """Orthanc with a CT of twelve slices and one of another patient."""
+    paths = write_study(tmp_path / "study", study="1.2.3.1", slices=12)
+    paths += write_study(tmp_path / "other", study="1.2.3.2", slices=2, PatientID="HN2")
+    for path in paths:
+        orthanc.rest.post("/instances", content=path.read_bytes()).raise_for_status()
+    return Peer("ORTHANC", "127.0.0.1", orthanc.port)
+
+
+def test_orthanc_tells_a_patients_studies_and_how_many_instances_they_have(archive: Peer) -> None:
+    (found,) = find_studies(archive, patient_id="HN1")
+    assert (found.study_instance_uid, found.modalities, found.instances) == ("1.2.3.1", ("CT",), 12)
+    assert found.study_date is not None
+    assert count_instances(archive, "1.2.3.1") == 12
+    assert count_instances(archive, "1.2.3.9") is None
+    assert find_studies(archive, patient_id="HN3") == []
+
+
+@pytest.mark.parametrize("patient_id", ["", "*", "HN?", " "])
+def test_nobody_asks_for_every_patient(patient_id: str) -> None:
+    with pytest.raises(ValueError, match="whole patient ID"):
+        find_studies(Peer("X", "127.0.0.1", 1), patient_id=patient_id)
+
+
+def test_orthanc_moves_a_study_to_our_listener(archive: Peer, hub: tuple[Inbox, Listener]) -> None:
+    assert move_study(archive, "1.2.3.1", to_ae="IMAGINGHUB") == Transfer(12, 0, 0)
+    (receipt,) = await_condition(
+        lambda: [each for each in hub[0].receipts(study_instance_uid="1.2.3.1") if each.closed_at],
+        "the study",
+    )
+    assert receipt.stored == 12
+    with pytest.raises(QueryRefused):
+        move_study(archive, "1.2.3.1", to_ae="NOBODY")
+
+
+def test_a_study_is_fetched_from_orthanc_on_our_own_association(
+    archive: Peer, hub: tuple[Inbox, Listener], tmp_path: Path
+) -> None:
+    sender = Sender("ORTHANC", "IMAGINGHUB", "127.0.0.1", None)
+
+    def keep(content: bytes) -> bool:
+        path = tmp_path / "fetched.dcm"
+        path.write_bytes(content)
+        return hub[0].add_part10(path, sender) is Outcome.STORED
+
+    assert get_study(archive, "1.2.3.1", keep).completed == 12
+    assert sum(each.stored for each in hub[0].receipts(study_instance_uid="1.2.3.1")) == 12
