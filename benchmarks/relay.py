@@ -28,6 +28,7 @@ from pacs_gateway.pace import Pace
 from pacs_gateway.peers import Peer
 from pacs_gateway.relay import Relay
 from pacs_gateway.relay_ledger import COMMITTED
+from pacs_gateway.relay_ways import DicomWay
 from pacs_gateway.sender import send
 
 BYTES_OF_A_KILOBIT = 125
@@ -98,7 +99,8 @@ def by_relay(folder: Path, files: list[Path], kbit: int) -> tuple[float, int]:
         with site(folder / "hub", "IMAGINGHUB") as (_, hub):
             link = WeakLink(hub.port, kbit)
             peer = Peer("IMAGINGHUB", "127.0.0.1", link.port)
-            relay = Relay(lan_inbox, folder / "relay", peer, pace=Pace(0), calling_ae="RELAY")
+            way = DicomWay(peer, pace=Pace(0), calling_ae="RELAY")
+            relay = Relay(lan_inbox, folder / "relay", way)
             started = time.perf_counter()
             send(files, Peer("RELAY", "127.0.0.1", lan.port), calling_ae="CT1")
             while relay.ledger.states().get(COMMITTED, (0, 0, 0))[0] < len(files):

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pacs_gateway.arrivals import digest_of
-from pacs_gateway.commitment import NotTold, new_transaction_uid, request_commitment
+from pacs_gateway.commitment import new_transaction_uid
 from pacs_gateway.completion import Completion
 from pacs_gateway.compress import NotCompressed, compress
 from pacs_gateway.handover import PendingStudy, moment
 from pacs_gateway.inbox import Inbox
-from pacs_gateway.pace import Pace
-from pacs_gateway.peers import Peer
 from pacs_gateway.records import unpack_header
 from pacs_gateway.relay_ledger import Ledger, Parcel
-from pacs_gateway.sender import PeerUnreachable, SendOutcome, SendResult, send
+from pacs_gateway.relay_ways import HubUnreachable, Way
+from pacs_gateway.sender import SendOutcome, SendResult
 from pacs_gateway.urgency import rank_of
 
 log = logging.getLogger(__name__)
@@ -43,9 +42,7 @@ class Relay:
     Args:
         inbox: Where the listener puts what it receives.
         folder: The relay's own: its book, and compressed copies on their way.
-        hub: Where to.
-        pace: The bandwidth.
-        calling_ae: The relay's title, under which the hub reports commitments.
+        way: To the hub.
         clock: Seconds since the epoch; only tests give another.
     """
 
@@ -53,18 +50,15 @@ class Relay:
         self,
         inbox: Inbox,
         folder: Path,
-        hub: Peer,
+        way: Way,
         *,
-        pace: Pace,
-        calling_ae: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(folder / "relay.sqlite3")
         self._packed = folder / "packed"
         self._packed.mkdir(exist_ok=True)
-        self._inbox, self._hub, self._pace = inbox, hub, pace
-        self._calling_ae, self._clock = calling_ae, clock
+        self._inbox, self._way, self._clock = inbox, way, clock
         self._known = self.ledger.known()
         self._ranks: dict[str, int] = {}
         self.failures = 0
@@ -119,15 +113,8 @@ class Relay:
         if not parcels:
             return False
         try:
-            results = send(
-                list(parcels),
-                self._hub,
-                calling_ae=self._calling_ae,
-                attempts=1,
-                progress=lambda result: self._note(parcels[result.path], result),
-                handlers=self._pace.handlers(),
-            )
-        except PeerUnreachable as error:
+            results = self._way.send(list(parcels), lambda result: self._note(parcels[result.path], result))
+        except HubUnreachable as error:
             self._back_off(str(error))
             return False
         trouble = next((each.text for each in results if _may_pass(each)), None)
@@ -139,7 +126,9 @@ class Relay:
         """Write down at once what became of an instance, so that a broken link costs one instance."""
         if result.stored:
             self.failures = 0
-            self.ledger.note_sent(parcel.sha256, result.path.stat().st_size)
+            self.ledger.note_sent(
+                parcel.sha256, result.path.stat().st_size, committed=self._way.commits_at_once
+            )
             (self._packed / f"{parcel.sha256}.dcm").unlink(missing_ok=True)
         elif result.outcome is SendOutcome.NOT_ACCEPTED and result.path.parent == self._packed:
             self._compresses = False  # it takes no JPEG 2000: from now on everything goes as it is
@@ -180,10 +169,8 @@ class Relay:
         )  # first: the report may be there before the answer
         references = [(each.sop_class, each.sop_instance) for each in parcels]
         try:
-            request_commitment(
-                self._hub, references, transaction_uid=transaction_uid, calling_ae=self._calling_ae
-            )
-        except (PeerUnreachable, NotTold) as error:
+            self._way.ask(references, transaction_uid)
+        except HubUnreachable as error:
             self.ledger.note_asked(parcels, "", 0.0)
             self._back_off(str(error))
 

@@ -73,9 +73,10 @@ class Ledger:
         query = f"{_COLUMNS} WHERE state = ? ORDER BY rank, number LIMIT ?"
         return [Parcel(*row) for row in self._read(query, WAITING, count)]
 
-    def note_sent(self, sha256: str, sent_size: int) -> None:
-        """The hub stored it; it has not committed yet."""
-        self._write("UPDATE parcels SET state = ?, sent_size = ? WHERE sha256 = ?", SENT, sent_size, sha256)
+    def note_sent(self, sha256: str, sent_size: int, *, committed: bool = False) -> None:
+        """The hub stored it; unless that is its commitment, it has not committed yet."""
+        state = COMMITTED if committed else SENT
+        self._write("UPDATE parcels SET state = ?, sent_size = ? WHERE sha256 = ?", state, sent_size, sha256)
 
     def note_refused(self, sha256: str, reason: str) -> None:
         """The hub does not take it; it is kept here for somebody to look at."""

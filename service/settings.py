@@ -76,7 +76,10 @@ class Settings:
     """Free megabytes below which new studies are refused (0xA700) and readiness fails."""
 
     relay_to: str = ""
-    """Where `hub relay` brings what it receives: AET@HOST:PORT of the hub."""
+    """Where `hub relay` brings what it receives: AET@HOST:PORT of the hub, or https://.../dicomweb."""
+
+    relay_token: str = field(default="", repr=False)
+    """The hub's token for the relay where it goes by https."""
 
     relay_tls: bool = True
     """Whether the relay calls the hub over TLS."""

@@ -12,9 +12,12 @@ from pacs_gateway.listener import Listener
 from pacs_gateway.pace import Pace
 from pacs_gateway.peers import Peer
 from pacs_gateway.relay import Relay
+from pacs_gateway.relay_ways import DicomWay, Way, WebWay
 from pacs_gateway.tls import TlsFiles
+from pacs_gateway.upload import WebServer
 from service.commands.opening import open_settings
 from service.errors import BadRequest
+from service.settings import Settings
 
 BYTES_OF_A_KILOBIT = 125
 
@@ -30,14 +33,11 @@ def relay(
     ] = False,
 ) -> None:
     """Receive on the LAN and bring it to the hub: compressed without loss, stroke first, nothing lost."""
-    from service.commands.peers import read_address
-
     settings = open_settings()
     if not settings.relay_to:
-        raise BadRequest("set HUB_RELAY_TO to AET@HOST:PORT of the hub")
-    address = read_address(settings.relay_to)
+        raise BadRequest("set HUB_RELAY_TO to AET@HOST:PORT or https://.../dicomweb of the hub")
     tls = TlsFiles(settings.tls)
-    hub = Peer(**address, tls=tls if settings.relay_tls else None)
+    way = _way(settings, tls)
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
     listener = Listener(
         inbox,
@@ -49,8 +49,7 @@ def relay(
         tls_port=settings.dicom_tls_port,
         learn=learn or settings.learn_callers,
     )
-    pace = Pace(settings.relay_kbit * BYTES_OF_A_KILOBIT)
-    carrier = Relay(inbox, settings.data / "relay", hub, pace=pace, calling_ae=settings.ae_title)
+    carrier = Relay(inbox, settings.data / "relay", way)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -61,3 +60,14 @@ def relay(
         listener.stop()
         carrier.ledger.close()
         inbox.close()
+
+
+def _way(settings: Settings, tls: TlsFiles) -> Way:
+    from service.commands.peers import read_address
+
+    pace = Pace(settings.relay_kbit * BYTES_OF_A_KILOBIT)
+    if settings.relay_to.startswith(("https://", "http://")):
+        authority = settings.tls / "ca.pem"
+        return WebWay(WebServer(settings.relay_to, settings.relay_token, authority), pace=pace)
+    hub = Peer(**read_address(settings.relay_to), tls=tls if settings.relay_tls else None)
+    return DicomWay(hub, pace=pace, calling_ae=settings.ae_title)

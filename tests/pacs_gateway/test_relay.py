@@ -21,6 +21,7 @@ from pacs_gateway.pace import Pace
 from pacs_gateway.peers import Peer
 from pacs_gateway.relay import Relay
 from pacs_gateway.relay_ledger import COMMITTED, REFUSED, SENT, WAITING, Ledger, Parcel
+from pacs_gateway.relay_ways import DicomWay
 from pacs_gateway.sender import PeerUnreachable, echo, send
 from tests.hub import free_port
 from tests.pacs import await_condition, small_pacs, write_study
@@ -90,11 +91,15 @@ def start(sites: tuple[Site, Site]) -> Iterator[Callable[..., Relay]]:
 
         def start_one(hub: Peer | None = None) -> Relay:
             folder = sites[1].folder / "relay"
-            relay = Relay(sites[1].inbox, folder, hub or sites[0].peer, pace=Pace(0), calling_ae="RELAY")
+            relay = Relay(sites[1].inbox, folder, by_dicom(hub or sites[0].peer))
             stack.callback(relay.ledger.close)
             return relay
 
         yield start_one
+
+
+def by_dicom(hub: Peer) -> DicomWay:
+    return DicomWay(hub, pace=Pace(0), calling_ae="RELAY")
 
 
 def receive(lan: Site, folder: Path, **study: object) -> list[Path]:
@@ -165,9 +170,7 @@ def test_link_that_is_down_is_tried_ever_less_often_and_loses_nothing(
     hub.down()
     receive(lan, tmp_path / "ct", slices=4)
     now = [1000.0]
-    relay = Relay(
-        lan.inbox, lan.folder / "relay", hub.peer, pace=Pace(0), calling_ae="RELAY", clock=lambda: now[0]
-    )
+    relay = Relay(lan.inbox, lan.folder / "relay", by_dicom(hub.peer), clock=lambda: now[0])
     tried = []
     while len(tried) < 60:
         before = relay.failures
