@@ -50,7 +50,7 @@ def draw_build(seed: int, age: float) -> Build:
         atrophy=atrophy,
         ventricle=float(0.75 + 0.75 * atrophy + rng.uniform(-0.15, 0.25) + wide),
         white=white,
-        grey=white + float(rng.uniform(7.5, 11.0)),
+        grey=white + float(rng.uniform(5.5, 11.0)),
         gap_mm=float(0.5 + 2.2 * atrophy * rng.uniform(0.4, 1.2)) * (0.4 if wide else 1.0),
         cavum_mm=cavum,
         blood=dense,
@@ -183,7 +183,7 @@ def draw_shell(head: Head) -> None:
     rng = stream(head.seed, "shell")
     everywhere = (slice(None),) * 3
     lumps = grid.noise(rng, 7.0)
-    flesh = np.where(grid.z < -18, np.where(lumps + 0.25 > 0, MUSCLE, FAT + 25), FAT).astype(np.float32)
+    flesh = FAT + (MUSCLE - FAT) * ramp(lumps + 0.25, 1.4) * ramp(-18 - grid.z, 6.0)
     head.put(everywhere, ramp(head.outline, 1.5), SKIN)
     head.put(everywhere, ramp(head.outline - 2.2, 1.5), flesh)
     near_bone = ramp(head.depth + build.skull_mm + 1.8, 1.5)

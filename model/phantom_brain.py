@@ -24,7 +24,9 @@ def draw_sulci(head: Head) -> None:
     nearest = SULCUS_MM * np.abs(texture.at(x * pull + bend, y * pull - bend, z * pull + bend))
     reach = 15 + 5 * wander.at(y, z, x)
     away = np.sqrt(nearest**2 + np.clip(depth - reach, 0, None) ** 2)
-    medial = np.clip(np.abs(x) - 0.6, 0, None) + 40 * ((z < 24) & (np.abs(y) < 42))
+    # beside the falx of the young there is no fluid to be seen
+    narrow = np.float32(0.9 * (1 - build.atrophy) - 0.6)
+    medial = np.clip(np.abs(x) + narrow, 0, None) + 40 * ((z < 24) & (np.abs(y) < 42))
     away = np.minimum(away, medial)
     half = (0.35 + 1.1 * build.atrophy) * (1 + 0.35 * wander.at(z, x, y))
     if isinstance(head.effaced, np.ndarray):
@@ -158,17 +160,23 @@ def draw_dura(head: Head) -> None:
     """Draw falx, tentorium and the venous sinuses."""
     grid, rng = head.brain, stream(head.seed, "dura")
     inside = ramp(head.depth, 1.0)
+    draw_falx(head, inside, rng)
+    tent = np.exp(-((head.below / 0.9) ** 2)) * (grid.z > -24) * (grid.y > 30) * (head.depth > 1)
+    head.put((slice(None),) * 3, 0.55 * tent.astype(np.float32), 48.0)
+    draw_sinuses(head, rng.uniform(44, 58) + head.build.blood)
+
+
+def draw_falx(head: Head, inside: Array, rng: np.random.Generator) -> None:
+    """Draw the falx, now and then calcified."""
+    grid = head.brain
     box = grid.box((0, 17, 30), (5, 100, 75))
     x, y, z = grid.x[box], grid.y[box], grid.z[box]
     sheet = np.exp(-((x / 0.75) ** 2)) * (head.below[box] < 0) * (z > -12)
-    sheet *= ((y < -24) | (y > 46) | (z > 38)).astype(np.float32) * (0.34 + 0.12 * (y > 40))
+    sheet *= ((y < -24) | (y > 46) | (z > 38)).astype(np.float32) * (0.55 + 0.25 * (y > 40))
     hard = 1.0
     if head.build.atrophy > 0.4 and rng.random() < 0.35:
         hard = 1 + 2.5 * np.clip(grid.noise(rng, 9.0, box) - 1.0, 0, 2)
     head.put(box, sheet * inside[box], 47.0 * hard)
-    tent = np.exp(-((head.below / 0.9) ** 2)) * (grid.z > -24) * (grid.y > 30) * (head.depth > 1)
-    head.put((slice(None),) * 3, 0.55 * tent.astype(np.float32), 48.0)
-    draw_sinuses(head, rng.uniform(44, 58) + head.build.blood)
 
 
 def draw_sinuses(head: Head, blood: float) -> None:

@@ -37,12 +37,13 @@ def draw_iph(head: Head, lesion: PlacedLesion) -> Drawn:
     ragged = 0.22 * min(lesion.radii)
     box, depth = rough_depth(head, lesion, 0.0, ragged)
     inside = ramp(head.depth[box] - 0.8, 1.0)
-    part = ramp(depth, rng.uniform(1.2, 3.0)) * inside
+    edge = min(float(np.exp(rng.uniform(0.4, 1.7))), 0.8 * min(lesion.radii))
+    part = ramp(depth, edge) * inside
     rim = float(rng.uniform(1.5, 7.0)) * min(1.3, lesion.size)
     swollen = ramp(depth + rim * (1 + 0.4 * head.grid.noise(rng, 10.0, box)), rim) * inside
     swollen *= (1 - head.csf[box]) * float(rng.uniform(0.45, 0.95))
     head.put(box, swollen, float(rng.uniform(16, 23)))
-    value = rng.uniform(57, 72) + 4 * ramp(depth - 2, 8.0) + 3.0 * head.grid.noise(rng, 6.0, box)
+    value = rng.uniform(50, 70) + 4 * ramp(depth - 2, 8.0) + 3.0 * head.grid.noise(rng, 6.0, box)
     if rng.random() < 0.15 and lesion.size > 1:
         value -= 14 * np.clip(head.grid.noise(rng, 9.0, box), 0, 1.5)  # swirl: blood not yet clotted
     head.put(box, part, value.astype(np.float32))

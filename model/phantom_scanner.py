@@ -53,7 +53,7 @@ NOISE_HU = {"soft": 3.7, "standard": 4.6, "bone": 19.0}
 def add_noise(hu: Array, seed: int, spacing: tuple[float, float, float], kernel: str) -> None:
     """Add quantum noise, coarser for soft kernels and stronger for thin slices."""
     rng = stream(seed, "noise")
-    sigma = NOISE_HU[kernel] * rng.uniform(0.7, 1.25) * (5.0 / spacing[0]) ** 0.42
+    sigma = NOISE_HU[kernel] * rng.uniform(0.35, 1.1) * (5.0 / spacing[0]) ** 0.42
     grain = {"soft": 0.62, "standard": 0.5, "bone": 0.0}[kernel] * min(1.5, 0.9 / spacing[2])
     noise = rng.standard_normal(hu.shape, dtype=np.float32)
     if grain:

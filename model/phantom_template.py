@@ -10,6 +10,7 @@ from model.phantom_brain import (
     draw_arteries,
     draw_calcifications,
     draw_cavum,
+    draw_falx,
     draw_sinuses,
     draw_sulci,
     pale_white_matter,
@@ -110,6 +111,8 @@ def draw_template_brain(head: Head, subject: Subject) -> None:
     gap = ramp(build.gap_mm - head.depth, 1.0 + 0.2 * head.grid.spacing[0])
     np.maximum(head.csf, gap, out=head.csf)
     firm = np.maximum(tissue, template.white - 3) - np.float32(template.white)
+    bright = template.grey - template.white + 3  # choroid plexus, dura and veins of many heads
+    firm = np.minimum(firm, bright) + np.clip(firm - bright, 0, None) * np.float32(rng.uniform(0.1, 0.9))
     brain = np.float32(build.white) + firm * np.float32(gain)
     brain += 0.5 * head.grid.noise(rng, 9.0)
     if build.atrophy > 0.35:
@@ -118,5 +121,6 @@ def draw_template_brain(head: Head, subject: Subject) -> None:
     head.tissue = np.asarray(brain, np.float32)
     head.put((slice(None),) * 3, head.inside, head.tissue)
     draw_arteries(head)
+    draw_falx(head, ramp(head.depth, 1.0), stream(head.seed, "dura"))
     draw_sinuses(head, float(rng.uniform(44, 58)) + build.blood)
     draw_calcifications(head)

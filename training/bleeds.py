@@ -88,7 +88,8 @@ def parenchymal(ground: Ground, rng: np.random.Generator, size: float) -> FloatA
         r = float(radius * rng.uniform(0.4, 0.75))
         away = np.maximum(away, 0.7 - np.sqrt(ball(ground, other, (max(r, 0.5 * ground.spacing_mm), r, r))))
     depth = (away + rough * (away > -1)) * radius
-    weight: FloatArray = depth / np.float32(rng.uniform(1.2, 3.0)) + np.float32(0.5)
+    edge = np.float32(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
+    weight: FloatArray = depth / min(edge, np.float32(1.2 * radius)) + np.float32(0.5)
     return weight * (ground.depth_mm > 1.0)
 
 

@@ -121,7 +121,8 @@ def bleed(
     out = hu.copy()
     part, w = out[where], weight[where]
     grain = ground.grain(rng)[where]
-    dense = float(rng.uniform(50, 76) if rng.random() < 0.85 else rng.uniform(40, 50))
+    dense = float(rng.uniform(*((52, 74) if kind is StrokeType.IPH else (50, 76))))
+    dense = dense if rng.random() < 0.85 else float(rng.uniform(40, 50))
     uneven = wobble(ground, rng, 7.0)[where] * np.float32(rng.uniform(0.5, 3.5))
     if kind is StrokeType.IPH and rng.random() < 0.15:
         uneven -= 13 * np.clip(wobble(ground, rng, 9.0)[where], 0, 1.5)  # swirl: blood not yet clotted
