@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pacs_gateway.arrivals import Outcome
+from pacs_gateway.arrivals import Ending, Outcome
 from pacs_gateway.callers import Sender
 from pacs_gateway.commitment import new_transaction_uid, request_commitment
 from pacs_gateway.inbox import Inbox
@@ -26,6 +26,7 @@ from pacs_gateway.query import (
     move_study,
 )
 from pacs_gateway.sender import Peer, send
+from pacs_gateway.trials import Trial, TrialInbox
 from tests.pacs import await_condition, write_study
 
 pytestmark = pytest.mark.skipif(shutil.which("Orthanc") is None, reason="Orthanc is not on this machine")
@@ -63,12 +64,8 @@ def orthanc(tmp_path: Path, hub: tuple[Inbox, Listener]) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "DicomModalities": {
-            "hub": {
-                "AET": "IMAGINGHUB",
-                "Host": "127.0.0.1",
-                "Port": hub[1].port,
-                "AllowStorageCommitment": True,
-            }
+            name: {"AET": title, "Host": "127.0.0.1", "Port": hub[1].port, "AllowStorageCommitment": True}
+            for name, title in (("hub", "IMAGINGHUB"), ("lane", "IMAGINGHUBTEST"))
         },
     }
     (tmp_path / "orthanc.json").write_text(json.dumps(configuration))
@@ -204,3 +201,27 @@ def test_a_study_is_fetched_from_orthanc_on_our_own_association(
 
     assert get_study(archive, "1.2.3.1", keep).completed == 12
     assert sum(each.stored for each in hub[0].receipts(study_instance_uid="1.2.3.1")) == 12
+
+
+def test_orthanc_tries_the_link_on_the_test_lane_with_commitment(
+    orthanc: Orthanc, hub: tuple[Inbox, Listener], tmp_path: Path
+) -> None:
+    line = {"ae_title": "ORTHANC", "host": "127.0.0.1", "port": orthanc.port, "hcode": None}
+    (tmp_path / "peers.json").write_text(json.dumps({"peers": [line | {"tls": False, "certificate": ""}]}))
+    for path in write_study(tmp_path / "study", slices=12):
+        orthanc.rest.post("/instances", content=path.read_bytes()).raise_for_status()
+    (study,) = orthanc.rest.get("/studies").json()
+    asked = {"Resources": [study], "StorageCommitment": True}
+    orthanc.rest.post("/modalities/lane/store", json=asked).raise_for_status()
+    lane = TrialInbox(hub[0].root, reserve_bytes=0)
+
+    def told() -> Trial | None:
+        trials = [trial for trial in lane.trials() if trial.stored]
+        return trials[0] if trials and trials[0].commitments and trials[0].commitments[0].told_at else None
+
+    trial = await_condition(told, "a trial whose commitment was reported")
+    lane.close()
+    assert (trial.stored, trial.refused, trial.commitments[0].committed) == (12, 0, 12)
+    assert trial.endings == (Ending.RELEASED,)
+    assert hub[0].receiving() == []
+    assert hub[0].ready_studies() == []
