@@ -17,11 +17,11 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from pacs_gateway import annex_e
 from pacs_gateway.cleaner import Cleaner, PrivateElement, charset_of
+from pacs_gateway.defacing import Mask, NoFace
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import InstanceHeader, read_header
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.pixel_privacy import (
-    THIN_MM,
     Reason,
     Refusal,
     check_kind,
@@ -30,8 +30,8 @@ from pacs_gateway.pixel_privacy import (
     without_unused_bits,
 )
 from pacs_gateway.pseudonyms import Key
-from pacs_gateway.stacks import stacks_of
 from pacs_gateway.thai import decode_thai
+from pacs_gateway.thin_heads import faces_of, is_thin, without_face
 
 METHOD_TEXT = "PS3.15 E.1, HMAC pseudonyms"
 SAID_BY_US = (
@@ -40,6 +40,7 @@ SAID_BY_US = (
     "DeidentificationMethodCodeSequence",
     "LongitudinalTemporalInformationModified",
     "PatientIdentityRemoved",
+    "RecognizableVisualFeatures",
     "SpecificCharacterSet",
 )
 
@@ -85,24 +86,27 @@ def deidentify(
         except Refusal as refusal:
             refused[refusal.reason] += 1
     for members in series.values():
-        if _shows_face([header for _, header in members]):
-            refused[Reason.FACE] += len(members)
+        try:
+            faces = _faces(members)
+        except Refusal as refusal:
+            refused[refusal.reason] += len(members)
             continue
         for path, header in members:
             try:
-                written.append(_copy(path, header, out, key, hcode, safe_private))
+                written.append(_copy(path, header, out, key, hcode, safe_private, faces.get(path)))
             except Refusal as refusal:
                 refused[refusal.reason] += 1
     return Report(tuple(written), dict(refused))
 
 
-def _shows_face(headers: Sequence[InstanceHeader]) -> bool:
-    """Whether slices are so close that a face could be rendered; unknown spacing counts as close."""
-    spacings = [stack.spacing_mm for stack in stacks_of(headers)]
-    known = [each for each in spacings if each is not None]
-    if not known:
-        known = [header.slice_thickness or 0.0 for header in headers]
-    return min(known) < THIN_MM
+def _faces(members: Sequence[tuple[Path, InstanceHeader]]) -> dict[Path, Mask]:
+    """What becomes air in each file of a series of thin slices; nothing in one of thick ones."""
+    if not is_thin([header for _, header in members]):
+        return {}
+    try:
+        return faces_of(members)
+    except NoFace as error:
+        raise Refusal(Reason.FACE) from error
 
 
 def _copy(
@@ -112,6 +116,7 @@ def _copy(
     key: Key,
     hcode: str,
     safe_private: frozenset[PrivateElement],
+    face: Mask | None,
 ) -> Path:
     try:
         ds = dcmread(path)
@@ -120,12 +125,17 @@ def _copy(
         pseudonym = key.patient(hcode or issuer, patient_id or header.study_instance_uid)
         cleaned = Cleaner(key, pseudonym, safe_private).clean(ds)
         _settle_pixels(ds, cleaned)
+        if face is not None:
+            cleaned.PixelData = without_face(ds, face)
+            cleaned["PixelData"].VR = "OW"
+            cleaned["PixelData"].is_undefined_length = False
     except Refusal:
         raise
     except Exception as error:  # pydicom lets any error out that odd bytes provoke
         raise Refusal(Reason.UNREADABLE) from error
-    _say_how(cleaned, kept_private=any(tag.is_private for tag in list(cleaned.keys())))
-    return _write(cleaned, _syntax(ds), out)
+    kept_private = any(tag.is_private for tag in list(cleaned.keys()))
+    _say_how(cleaned, kept_private=kept_private, defaced=face is not None)
+    return _write(cleaned, _syntax(ds) if face is None else ExplicitVRLittleEndian, out)
 
 
 def _text(ds: Dataset, tag: int) -> str:
@@ -155,11 +165,12 @@ def _settle_pixels(ds: Dataset, cleaned: Dataset) -> None:
         )
 
 
-def _say_how(cleaned: Dataset, *, kept_private: bool) -> None:
+def _say_how(cleaned: Dataset, *, kept_private: bool, defaced: bool) -> None:
     """Say that, and how, the image was made anonymous. PS3.15 E.1.1, PS3.3 C.7.1.1."""
     codes = [
         annex_e.BASIC_PROFILE,
         annex_e.CLEAN_PIXEL_DATA,
+        *([annex_e.CLEAN_VISUAL_FEATURES] if defaced else []),
         annex_e.CLEAN_DESCRIPTORS,
         annex_e.MODIFIED_DATES,
         annex_e.PATIENT_CHARACTERISTICS,
@@ -173,6 +184,8 @@ def _say_how(cleaned: Dataset, *, kept_private: bool) -> None:
     cleaned.DeidentificationMethodCodeSequence = [_code(code) for code in codes]
     cleaned.LongitudinalTemporalInformationModified = "MODIFIED"
     cleaned.BurnedInAnnotation = "NO"
+    if defaced:
+        cleaned.RecognizableVisualFeatures = "NO"
 
 
 def _code(value: str) -> Dataset:

@@ -36,7 +36,7 @@ _MEANINGS = {
     Reason.LOCALIZER: "a topogram shows the profile of the face",
     Reason.BURNED_IN: "BurnedInAnnotation is not NO",
     Reason.OVERLAY_IN_PIXELS: "drawings in the unused bits of compressed pixels",
-    Reason.FACE: f"slices under {THIN_MM} mm apart, from which a face could be rendered",
+    Reason.FACE: f"slices under {THIN_MM} mm apart whose face cannot be told from the rest",
 }
 
 
