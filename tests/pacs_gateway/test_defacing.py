@@ -52,7 +52,7 @@ def head(*, defect: bool = False) -> tuple[NDArray[np.int16], NDArray[np.bool_],
         hole = within(16, 40, 16, y=-75, z=55, x=25) & skull & ~inner
         hu[hole] = SKIN
     face = whole & ~skull & (Y < -40) & (Z < -5) & (Z > -45)
-    return hu, brain, face | nose
+    return hu, brain, (face | nose) & ~skull
 
 
 def write(folder: Path, hu: NDArray[np.int16], *, upside_down: bool = False) -> dict[str, int]:
