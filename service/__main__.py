@@ -26,6 +26,7 @@ COMMANDS = {
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",
     "relay": "service.commands.relay",
+    "viewer": "service.commands.viewer",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

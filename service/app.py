@@ -29,6 +29,7 @@ from service.api import (
     selftests,
     stow,
     studies,
+    viewer,
     wado,
 )
 from service.api.access import Enqueue
@@ -45,6 +46,7 @@ PARTS = (
     wado,
     drawings,
     stow,
+    viewer,
     reviews,
     differences,
     hospitals,

@@ -149,6 +149,11 @@ class Settings:
         return self.data / "tls"
 
     @property
+    def viewer(self) -> Path:
+        """The viewer's files, once `hub viewer install` has fetched them."""
+        return self.data / "viewer"
+
+    @property
     def processes_file(self) -> Path:
         """What `hub serve` says of its processes."""
         return self.data / "processes.json"
