@@ -13,6 +13,7 @@ from pacs_gateway.inbox import Inbox
 from pacs_gateway.trials import TrialInbox
 from service.api import (
     accounts,
+    audit,
     callers,
     certificates,
     deliveries,
@@ -52,6 +53,7 @@ PARTS = (
     hospitals,
     receipts,
     selftests,
+    audit,
     deliveries,
     accounts,
     callers,

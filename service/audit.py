@@ -102,6 +102,28 @@ def entries_of(session: Session, study_id: int) -> Sequence[AuditEntry]:
     ).all()
 
 
+def search(
+    session: Session,
+    *,
+    study_id: int | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> Sequence[AuditEntry]:
+    """Entries, newest first, narrowed by what is given; `before` is the number of the last one seen."""
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    if study_id is not None:
+        query = query.where(AuditEntry.study_id == study_id)
+    if actor is not None:
+        query = query.where(AuditEntry.actor == actor)
+    if since is not None:
+        query = query.where(AuditEntry.at >= since)
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    return session.scalars(query).all()
+
+
 def _seal(entry: AuditEntry) -> str:
     content = [
         entry.previous,

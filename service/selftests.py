@@ -111,10 +111,13 @@ def judge(trial: Trial) -> SelfTest:
 
 def _checks(trial: Trial) -> Iterator[Check]:
     yield _caller(trial)
-    yield _tls(trial)
+    by_association = bool(trial.offer)  # what came by STOW-RS offers none
+    if by_association or Ending.REFUSED in trial.endings:
+        yield _tls(trial)
     if Ending.REFUSED in trial.endings:
         return  # nothing more can be known
-    yield _contexts(trial)
+    if by_association:
+        yield _contexts(trial)
     yield _delivery(trial)
     if trial.headers:
         yield _transfer_syntax(trial)
@@ -123,7 +126,8 @@ def _checks(trial: Trial) -> Iterator[Check]:
         yield _duplicates(trial)
         yield _geometry(trial)
         yield _speed(trial)
-    yield _commitment(trial)
+    if by_association:
+        yield _commitment(trial)
 
 
 def _caller(trial: Trial) -> Check:

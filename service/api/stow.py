@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from pacs_gateway import status
 from pacs_gateway.callers import Sender
+from pacs_gateway.inbox import Inbox
 from pacs_gateway.multipart import BadMultipart, read_media_type
 from pacs_gateway.web_store import DICOM, PartResult, WebStore
 from service import audit
@@ -50,16 +51,26 @@ StudyUid = Annotated[str, Path(max_length=64, pattern=r"^[0-9.]+$", description=
 @router.post("/studies", response_class=Response, responses=ANSWER, openapi_extra=BODY)
 async def store_instances(request: Request, viewer: StudySender) -> Response:
     """Store instances of any studies; each is on disk before the answer says so."""
-    return await _store(request, viewer, "")
+    return await store(request, viewer, "", request.app.state.inbox)
 
 
 @router.post("/studies/{study}", response_class=Response, responses=ANSWER, openapi_extra=BODY)
 async def store_instances_of_study(study: StudyUid, request: Request, viewer: StudySender) -> Response:
     """Store instances of this study alone; others are refused."""
-    return await _store(request, viewer, study)
+    return await store(request, viewer, study, request.app.state.inbox)
 
 
-async def _store(request: Request, viewer: Viewer, study_instance_uid: str) -> Response:
+async def store(
+    request: Request, viewer: Viewer, study_instance_uid: str, inbox: Callable[[], Inbox]
+) -> Response:
+    """Take the instances of a request into an inbox, and answer what became of each.
+
+    Args:
+        request: its body is read once, in pieces.
+        viewer: whose hospital sends.
+        study_instance_uid: the only study taken; empty takes any.
+        inbox: opens the one to fill.
+    """
     if viewer.hcode is None:
         raise NotAllowed("this account belongs to no hospital, so nobody could tell whose patients these are")
     _check_accept(request)
@@ -70,7 +81,7 @@ async def _store(request: Request, viewer: Viewer, study_instance_uid: str) -> R
     try:
         store = await run_in_threadpool(
             WebStore,
-            request.app.state.inbox(),
+            inbox(),
             sender,
             boundary=boundary,
             study_instance_uid=study_instance_uid,

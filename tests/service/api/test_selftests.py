@@ -30,7 +30,7 @@ def test_a_vendor_sees_its_own_hospital_and_nobody_a_patient(
     answer = signed_in(Role.VENDOR, UDON).get(SELFTESTS)
     [found] = answer.json()["selftests"]
     assert (found["hospital"], found["offered"], found["stored"]) == (UDON, 1, 1)
-    assert {each["check"] for each in found["checks"]} >= {"caller", "tls", "charset", "geometry"}
+    assert {each["check"] for each in found["checks"]} >= {"caller", "charset", "geometry"}
     assert "Simulated" not in answer.text
     assert "HN1" not in answer.text
     assert len(signed_in(Role.ADMIN, None).get(SELFTESTS).json()["selftests"]) == 2
@@ -54,4 +54,19 @@ def test_the_table_has_a_line_for_each_check(signed_in: SignIn) -> None:
 @pytest.mark.usefixtures("trials")
 def test_no_trial_is_a_study(app: FastAPI, signed_in: SignIn) -> None:
     assert signed_in(Role.ADMIN, None).get("/api/v1/studies").json()["studies"] == []
+    assert app.state.inbox().receipts() == []
+
+
+def test_stow_on_the_test_path_is_a_trial_and_no_study(
+    app: FastAPI, signed_in: SignIn, tmp_path: Path
+) -> None:
+    client = signed_in(Role.VENDOR, UDON)
+    body = write_slice(tmp_path, study="1.2.9.7").read_bytes()
+    answer = client.post(
+        "/dicomweb-test/studies", content=body, headers={"Content-Type": "application/dicom"}
+    )
+    assert answer.status_code == 200
+    [found] = client.get(SELFTESTS).json()["selftests"]
+    assert (found["study_instance_uid"], found["stored"], found["hospital"]) == ("1.2.9.7", 1, UDON)
+    assert {each["check"] for each in found["checks"]}.isdisjoint({"tls", "contexts", "commitment"})
     assert app.state.inbox().receipts() == []
