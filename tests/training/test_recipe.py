@@ -6,7 +6,8 @@ import pytest
 
 from training.recipe import Recipe, load_recipe
 
-SHIPPED = Path(__file__).parents[2] / "training" / "recipes" / "stroke-ct-0.2.0.toml"
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+SHIPPED = RECIPES / "stroke-ct-0.3.0.toml"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -17,8 +18,15 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_shipped_recipe_loads() -> None:
     recipe = load_recipe(SHIPPED)
-    assert recipe.name == "stroke-ct-0.2.0"
-    assert recipe.network.side == 160
+    assert recipe.name == "stroke-ct-0.3.0"
+    assert (recipe.network.side, recipe.network.grid_mm) == (256, 0.9)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_loads_and_names_only_what_it_has(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.num_templates == 0 or recipe.templates is not None
+    assert recipe.name.startswith("stroke-ct-")
 
 
 def test_folders_are_relative_to_the_recipe(tmp_path: Path) -> None:
@@ -46,6 +54,10 @@ def test_every_field_is_explained() -> None:
         ('precision = "fp8"', "fp8"),
         ("held_out = [0.5, 0.5]", "too few patients"),
         ('assessed = ["flu"]', "flu"),
+        ('device = "tpu"', "tpu"),
+        ("share = { template = 1.0 }", "templates, their folder, is not given"),
+        ("share = { infarct = 1.0 }", "infarct, its folder, is not given"),
+        ("share = { real = 1.0 }", "cases, folders of imported studies"),
     ],
 )
 def test_nonsense_is_refused(tmp_path: Path, text: str, message: str) -> None:
