@@ -1,4 +1,4 @@
-"""C-STORE ingest beside Orthanc and dcmtk: images per second, durable and indexed, over 1 and 4 associations.
+"""C-STORE ingest beside Orthanc and dcmtk, plain and over TLS: images per second, durable and indexed.
 
 The client is dcmtk's storescu; TCP_NODELAY=1 is in the environment of both sides, because Nagle's algorithm
 stalls dcmtk and Orthanc at about 20 images a second. Peers take turns within a round, and only the ratio to
@@ -6,129 +6,49 @@ Orthanc in the same round counts, because the machine may be shared. storescp ne
 """
 
 import argparse
-import json
 import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from benchmarks.receivers import (
+    CERTIFICATES,
+    ENVIRONMENT,
+    HUB,
+    HUB_TLS,
+    ORTHANC,
+    ORTHANC_TLS,
+    OURS,
+    PEERS,
+    STORESCP,
+    Peer,
+    running,
+)
 from benchmarks.slices import write_slices
 from benchmarks.table import Bar, Row, at_least, at_most, report
 from pacs_gateway.inbox import Inbox
+from service.certificates import init_authority
 
 STUDIES, SLICES = 5, 40
 ASSOCIATIONS = (1, 4)
 CT_SLICES = 324
 IDLE_ASSOCIATIONS, IDLE_SECONDS = 20, 5.0
-START_SECONDS = 30.0
 FEWEST_ROUNDS, ROUNDS, LONG_ROUNDS = 2, 5, 15
 BUDGET_SECONDS, LONG_BUDGET_SECONDS = 210.0, 1200.0
-ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
-LISTEN = (
-    "import sys; from pathlib import Path; from pacs_gateway.listener import listen; "
-    "listen(Path(sys.argv[1]), Path(sys.argv[2]), host='127.0.0.1', port=int(sys.argv[3]), learn=True, "
-    "processes=int(sys.argv[4]), reserve_bytes=0)"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A storage provider to be measured: the program it needs and how it is started."""
-
-    name: str
-    program: str
-    command: Callable[[Path, int], list[str]]
-
-
-def ours(processes: int) -> Peer:
-    def command(folder: Path, port: int) -> list[str]:
-        return [
-            sys.executable,
-            "-c",
-            LISTEN,
-            str(folder),
-            str(folder / "callers.json"),
-            str(port),
-            str(processes),
-        ]
-
-    return Peer(f"hub, {processes} process{'es' if processes > 1 else ''}", sys.executable, command)
-
-
-def storescp(folder: Path, port: int) -> list[str]:
-    return ["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(folder), str(port)]
-
-
-def orthanc(folder: Path, port: int) -> list[str]:
-    settings = {
-        "StorageDirectory": str(folder),
-        "IndexDirectory": str(folder),
-        "DicomPort": port,
-        "HttpPort": free_port(),
-        "DicomAlwaysAllowStore": True,
-        "DicomCheckCalledAet": False,
-        "DicomModalities": {},
-        "SyncStorageArea": True,
-        "Plugins": [],
-    }
-    file = folder / "orthanc.json"
-    file.write_text(json.dumps(settings))
-    return ["Orthanc", str(file)]
-
-
-HUB = ours(1)
-HUB2 = ours(2)
-ORTHANC = Peer("Orthanc", "Orthanc", orthanc)
-PEERS = (HUB, HUB2, ORTHANC, Peer("storescp --fork", "storescp", storescp))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(peer: Peer, scratch: Path) -> Iterator[tuple[int, int, Path]]:
-    """The peer, listening: its process id, port and folder."""
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    port = free_port()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(peer.command(folder, port), env=ENVIRONMENT, **quiet)  # type: ignore[call-overload]
-    try:
-        await_echo(port, peer.name)
-        yield process.pid, port, folder
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def await_echo(port: int, name: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while subprocess.run(
-        ["echoscu", "127.0.0.1", str(port)], capture_output=True, env=ENVIRONMENT
-    ).returncode:
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{name} did not answer C-ECHO within {START_SECONDS:.0f} s")
-        time.sleep(0.1)
-
-
-def seconds_to_send(files: list[Path], port: int, associations: int) -> float:
+def seconds_to_send(files: list[Path], port: int, associations: int, peer: Peer | None = None) -> float:
     """Wall time of that many storescu at once, each with its share of the files."""
     shares = [files[number::associations] for number in range(associations)]
+    client = (peer or HUB).client("storescu")
     begin = time.perf_counter()
     senders = [
-        subprocess.Popen(["storescu", "127.0.0.1", str(port), *map(str, share)], env=ENVIRONMENT)
+        subprocess.Popen([*client, "127.0.0.1", str(port), *map(str, share)], env=ENVIRONMENT)
         for share in shares
     ]
     if any([sender.wait() for sender in senders]):
@@ -152,8 +72,8 @@ def measure(
             turn = number % len(peers)
             for peer in peers[turn:] + peers[:turn]:
                 with running(peer, scratch) as (_, port, stored):
-                    taken = seconds_to_send(files, port, associations)
-                    if peer in (HUB, HUB2):
+                    taken = seconds_to_send(files, port, associations, peer)
+                    if peer in OURS:
                         verify(stored, len(files))
                 seconds.setdefault((peer.name, associations), []).append(taken)
             shutil.rmtree(folder)
@@ -178,18 +98,25 @@ def ingest_rows(seconds: dict[tuple[str, int], list[float]]) -> list[Row]:
                 "associations": associations,
                 "images/s": round(images / median(taken), 1),
                 "MB/s": round(size / median(taken), 1),
-                "ratio to Orthanc": ratio(seconds, name, associations),
+                "ratio to Orthanc": ratio(seconds, name, associations, peer_of(name)),
             }
         )
     return rows
 
 
-def ratio(seconds: dict[tuple[str, int], list[float]], name: str, associations: int) -> float | None:
-    """Median over the rounds of this server's speed against Orthanc's in the same round."""
-    mine, theirs = seconds.get((name, associations)), seconds.get((ORTHANC.name, associations))
+def peer_of(name: str) -> str:
+    """The Orthanc that speaks as this server does."""
+    return ORTHANC_TLS.name if "TLS" in name else ORTHANC.name
+
+
+def ratio(
+    seconds: dict[tuple[str, int], list[float]], name: str, associations: int, other: str = ORTHANC.name
+) -> float | None:
+    """Median over the rounds of this server's speed against another's in the same round."""
+    mine, theirs = seconds.get((name, associations)), seconds.get((other, associations))
     if not mine or not theirs:
         return None
-    return round(median(other / own for own, other in zip(mine, theirs, strict=True)), 2)
+    return round(median(their / own for own, their in zip(mine, theirs, strict=True)), 2)
 
 
 def whole_ct(scratch: Path) -> float:
@@ -256,7 +183,11 @@ def bars(seconds: dict[tuple[str, int], list[float]], ct: float, memory: float, 
     found = []
     for associations in ASSOCIATIONS:
         value = ratio(seconds, HUB.name, associations)  # the default; picking the better one would flatter
-        found.append(at_least(f"ingest to Orthanc's, {associations} association(s), 1 process", value, 1))
+        found.append(at_least(f"ingest to Orthanc's, {associations} association(s), 1 process", value, 2))
+        value = ratio(seconds, HUB.name, associations, STORESCP.name)
+        found.append(at_least(f"ingest to storescp's, {associations} association(s), 1 process", value, 0.5))
+        value = ratio(seconds, HUB_TLS.name, associations, ORTHANC_TLS.name)
+        found.append(at_least(f"ingest over TLS to Orthanc's, {associations} association(s)", value, 1))
     found.append(at_most(f"seconds until a CT of {CT_SLICES} slices is durable and ready", ct, 5))
     found.append(at_most("listener's peak memory, MB", memory, 150))
     found.append(at_most(f"processor use of {IDLE_ASSOCIATIONS} idle associations, percent", idle, 1))
@@ -277,11 +208,13 @@ def main() -> None:
         raise SystemExit("needs dcmtk's storescu and echoscu (Debian: dcmtk)")
     with tempfile.TemporaryDirectory(prefix="ingest-") as name:
         scratch = Path(name)
+        init_authority(CERTIFICATES, "IMAGINGHUB")
         seconds = measure(
             [peer for peer in PEERS if peer.name not in missing], scratch, *_effort(arguments.long)
         )
         ct = whole_ct(scratch)
         memory, idle = footprint(scratch)
+        shutil.rmtree(CERTIFICATES)
     rows = ingest_rows(seconds)
     rows += [{"server": f"missing: {name}"} for name in missing]
     report("ingest", rows, bars(seconds, ct, memory, idle), as_json=arguments.json)
