@@ -373,7 +373,7 @@ def inbox(settings: Settings) -> Iterator[Inbox]:
 
 @pytest.fixture
 def orders(engine: Engine, settings: Settings) -> Orders:
-    return Orders(engine, settings.jobs_database)
+    return Orders(engine, f"sqlite:///{settings.data / 'jobs.sqlite'}")
 
 
 SENDER = """

@@ -39,6 +39,8 @@ from tests.hub import real_ct
 UDON = Sender("UDON_CT1", "IMAGINGHUB", "127.0.0.1", "10671")
 READER = Viewer(username="reader", role=Role.RADIOLOGIST, hcode=None)
 SIDE = 192
+CHILD = 12.0
+"""Years; refused without inference, which is quick, and has objects all the same."""
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +103,20 @@ def data_set(storage: Storage, row: ResultObject) -> Dataset:
 
 
 class TestReturnResult:
-    def test_flagged_study_gets_all_four_kinds_on_its_own_slices(
+    def test_flagged_study_gets_all_four_kinds_on_its_own_slices_and_each_destination_what_it_wants(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
+        wanted = (
+            ("udon", ["sr", "seg", "pdf"], "10671"),
+            ("udon-old", ["sc"], "10671"),
+            ("udon-nothing", [], "10671"),
+            ("loei", ["sr"], "10705"),
+        )
+        with session_scope(engine) as session:
+            for name, kinds, hcode in wanted:
+                add_peer(
+                    session, name, ae_title="PACS", host="127.0.0.1", port=104, hcode=hcode, objects=kinds
+                )
         paths = simulated(tmp_path / "ct", Lesion("iph", 2.0, "right", "putamen"), tilt=12.0)
         study = run(pathway, engine, storage, arrive(inbox, paths))
         made = {row.kind: data_set(storage, row) for row in objects(engine, study)}
@@ -125,10 +138,16 @@ class TestReturnResult:
         assert hit / drawn > 0.8
         assert hit / truth.sum() > 0.8
 
+        with session_scope(engine, write=False) as session:
+            rows = {row.peer: row for row, _ in list_deliveries(session, OPERATOR)}
+        sent_kinds = {peer: sorted({item["kind"] for item in row.items}) for peer, row in rows.items()}
+        assert sent_kinds == {"udon": ["seg", "sr"], "udon-old": ["sc"]}
+        assert all(row.urgent for row in rows.values()), "a flagged study goes first"
+
     def test_made_again_it_is_the_same_objects(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
-        study = run(pathway, engine, storage, arrive(inbox, simulated(tmp_path / "ct")))
+        study = run(pathway, engine, storage, arrive(inbox, simulated(tmp_path / "ct", age=CHILD)))
         before = [(row.id, row.storage_key) for row in objects(engine, study)]
         pathway.return_result({"study": study.id, "revision": study.revision})
         assert [(row.id, row.storage_key) for row in objects(engine, study)] == before
@@ -136,7 +155,7 @@ class TestReturnResult:
     def test_refused_study_gets_a_report_with_the_reasons(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
-        paths = simulated(tmp_path / "ct", age=12.0)
+        paths = simulated(tmp_path / "ct", age=CHILD)
         study = run(pathway, engine, storage, arrive(inbox, paths))
         made = {row.kind: data_set(storage, row) for row in objects(engine, study)}
         assert (study.state, set(made)) == ("refused", {"sr", "sc"})
@@ -145,7 +164,7 @@ class TestReturnResult:
     def test_late_slices_supersede_the_objects(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
-        paths = simulated(tmp_path / "ct")
+        paths = simulated(tmp_path / "ct", age=CHILD)
         first = arrive(inbox, paths[:-1])
         run(pathway, engine, storage, first)
         inbox.hand_over(first.study_instance_uid, first.digest)
@@ -158,7 +177,7 @@ class TestReturnResult:
     def test_own_objects_that_a_pacs_sends_back_are_no_new_revision(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
-        first = arrive(inbox, simulated(tmp_path / "ct"))
+        first = arrive(inbox, simulated(tmp_path / "ct", age=CHILD))
         study = run(pathway, engine, storage, first)
         inbox.hand_over(first.study_instance_uid, first.digest)
         back = []
@@ -168,40 +187,13 @@ class TestReturnResult:
         again = admit(arrive(inbox, back), engine, storage)
         assert (again.id, again.revision, again.state) == (study.id, 1, study.state)
 
-    def test_each_destination_is_sent_the_kinds_that_it_wants(
-        self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
-    ) -> None:
-        with session_scope(engine) as session:
-            for name, objects_wanted, hcode in (
-                ("udon", ["sr", "seg", "pdf"], "10671"),
-                ("udon-old", ["sc"], "10671"),
-                ("udon-nothing", [], "10671"),
-                ("loei", ["sr"], "10705"),
-            ):
-                add_peer(
-                    session,
-                    name,
-                    ae_title="PACS",
-                    host="127.0.0.1",
-                    port=104,
-                    hcode=hcode,
-                    objects=objects_wanted,
-                )
-        paths = simulated(tmp_path / "ct", Lesion("iph", 2.0, "right", "putamen"))
-        run(pathway, engine, storage, arrive(inbox, paths))
-        with session_scope(engine, write=False) as session:
-            found = {row.peer: row for row, _ in list_deliveries(session, OPERATOR)}
-        kinds = {peer: sorted({item["kind"] for item in row.items}) for peer, row in found.items()}
-        assert kinds == {"udon": ["seg", "sr"], "udon-old": ["sc"]}
-        assert all(row.urgent for row in found.values()), "a flagged study goes first"
-
     def test_nothing_is_sent_while_the_hospital_only_watches(
         self, pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
     ) -> None:
         with session_scope(engine) as session:
             add_peer(session, "udon", ae_title="P", host="127.0.0.1", port=104, hcode="10671", objects=["sr"])
             switch_mode(session, OPERATOR, "10671", Mode.SILENT)
-        study = run(pathway, engine, storage, arrive(inbox, simulated(tmp_path / "ct", age=12.0)))
+        study = run(pathway, engine, storage, arrive(inbox, simulated(tmp_path / "ct", age=CHILD)))
         assert objects(engine, study)
         with session_scope(engine, write=False) as session:
             assert not list_deliveries(session, OPERATOR)
