@@ -5,8 +5,8 @@
 OpenVINO in bf16 (where the processor has it) and fp32, ONNX Runtime where it is installed, torch eager,
 and with --long torch.compile. Every runtime lives in a process of its own and the rounds are interleaved:
 a busy machine is busy for all of them. Without --presets it is the shipped network, else networks of those
-widths with random weights on 256 px of 0.9 mm. --gpu takes torch on the GPU instead: eager, bf16, compiled.
-The peak is a matrix product in torch, fp32 and bf16, before the rounds.
+widths with random weights on 256 px of 0.9 mm, 32 slices only unless --long. --gpu takes torch on the GPU
+instead: eager, bf16, compiled. The peak is a matrix product in torch, fp32 and bf16, before the rounds.
 """
 
 import argparse
@@ -31,10 +31,10 @@ LONG_KINDS = (*KINDS, "torch-compile")
 GPU_KINDS = ("torch-cuda", "torch-cuda-bf16", "torch-cuda-bf16-compile")
 BUDGET_S = 200.0
 """For all rounds; with --long without limit. At least FEWEST rounds are made."""
-FEWEST = 3
+FEWEST = 2
 SLICES = (24, 32, 60)
 BAR_SLICES, BAR_TIMES = 32, 4.0
-WARM_UPS = 2
+WARM_UPS = 1
 REST_S = 0.05
 """Before each run: the threads of the runtime that ran before have gone to sleep by then."""
 
@@ -101,6 +101,7 @@ def measure_model(
     threads: int,
     rounds: int,
     budget_s: float,
+    sizes: Sequence[int] = SLICES,
 ) -> tuple[list[Row], dict[str, float], dict[str, str]]:
     """Rows of one network, times faster than torch eager, and which runtimes are missing and why."""
     with runners(kinds, model, threads) as opened:
@@ -108,11 +109,11 @@ def measure_model(
         missing = {kind: runner.missing for kind, runner in opened.items() if runner.missing}
         if reference(here) not in here:
             return [], {}, missing
-        took = {slices: measure(here, slices, rounds, budget_s / len(SLICES)) for slices in SLICES}
+        took = {slices: measure(here, slices, rounds, budget_s / len(sizes)) for slices in sizes}
         # memory before torch counts operations, which costs memory of its own
         memory = {kind: runner.peak_mb() for kind, runner in here.items()}
         rows = []
-        for slices in SLICES:
+        for slices in sizes:
             gflop = here[reference(here)].gflop(slices)
             for kind in here:
                 peak = peaks["bf16" if "bf16" in kind else "fp32"]
@@ -149,8 +150,9 @@ def main() -> None:
         for model in models:
             name = model.name if arguments.presets else load_artefact(model).name
             budget = float("inf") if arguments.long else BUDGET_S / len(models)
+            sizes = (BAR_SLICES,) if arguments.presets and not (arguments.long or arguments.gpu) else SLICES
             found, times, missing = measure_model(
-                model, kinds, peaks, threads=arguments.threads, rounds=rounds, budget_s=budget
+                model, kinds, peaks, threads=arguments.threads, rounds=rounds, budget_s=budget, sizes=sizes
             )
             rows = [{"network": name, **each} for each in found] + rows
             rows += [{"network": name, "runtime": f"{kind}: {why}"} for kind, why in missing.items()]

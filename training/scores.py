@@ -1,8 +1,18 @@
-"""What the weights of a package say of patients that they were not trained on, made here or elsewhere."""
+"""What the weights of a package say of patients that they were not trained on: `python -m training.scores
+...`
 
+    python -m training.scores PACKAGE CASES --out FILE    a row for each prepared case below the folder
+    CASES
+
+Half of the patients, by a hash, are for calibration and half for the test. `training.package build` reads
+the rows.
+"""
+
+import argparse
 import json
+import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.engine import candidates, open_engine
 from model.stroke import StrokeType
-from model.weights import Usual
+from model.weights import Usual, load_artefact
 from training.calibrate import Run, calibration_scores, embed_cases, population_of, usual_embeddings
-from training.cases import Case
-from training.data import Split
+from training.cases import Case, load_case
+from training.data import Split, fold_of
 from training.evaluate import score_case
 from training.phantoms import phantom_case
 from training.recipe import Recipe
@@ -122,3 +133,49 @@ def _scored(row: Mapping[str, Any]) -> ScoredStudy:
         labels={StrokeType(kind): int(value) for kind, value in row["labels"].items()},
         hits=tuple(row.get("hits", ())),
     )
+
+
+def score_rows(run: Run, cards: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """A row for each prepared case, by the path of its card."""
+    for path in cards:
+        case = load_case(path)
+        study = score_case(run, case, population_of(case.card.source))
+        yield {
+            "part": "calibration" if fold_of(case.card.patient, 2) == 0 else "test",
+            "case": case.card.name,
+            "source": case.card.source,
+            "patient": case.card.patient,
+            "labels": {str(kind): value for kind, value in study.labels.items()},
+            "logits": list(study.logits),
+            "embedding": list(study.embedding),
+            "hits": list(study.hits),
+        }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the rows; exit code 0, or 2 where package or cases cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m training.scores", description=__doc__.partition("\n")[0])
+    parser.add_argument("package", type=Path)
+    parser.add_argument("cases", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--engine", choices=("auto", "openvino", "onnxruntime", "torch"), default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    cards = sorted(options.cases.rglob("*.json"))
+    try:
+        if not cards:
+            raise ValueError(f"no prepared cases below {options.cases}")
+        artefact = load_artefact(options.package)
+        engine = open_engine(candidates(options.engine)[0], artefact.path, artefact.onnx, options.threads)
+    except (OSError, ValueError) as error:
+        print(f"cannot score: {error}", file=sys.stderr)
+        return 2
+    with options.out.open("w", encoding="utf-8") as file:
+        for row in score_rows(engine.run, cards):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

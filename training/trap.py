@@ -65,8 +65,9 @@ def as_slices(twins: Sequence[Twins]) -> Slices:
 
 def plain_classifier() -> nn.Module:
     """ResNet18 with one output."""
+    widths = [64, 128, 256, 512]
     return ResNet(
-        "basic", [2, 2, 2, 2], [64, 128, 256, 512], spatial_dims=2, n_input_channels=1, num_classes=1
+        "basic", [2, 2, 2, 2], widths, spatial_dims=2, n_input_channels=1, num_classes=1, conv1_t_stride=2
     )
 
 
