@@ -1,6 +1,7 @@
 """What a package says of itself: the keys of a MONAI bundle's metadata.json, and ours."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import monai
@@ -29,10 +30,10 @@ def describe(
     return {
         **bundle_keys(recipe.name, recipe.network),
         "assessed": [kind for kind in StrokeType if calibrations[kind].assessed],
-        "trained_on": sorted(scores.sources.get("train", {})),
+        "trained_on": sorted(scores.sources.get("train") or recipe.share),
         "cases": {part: dict(sorted(counts.items())) for part, counts in scores.sources.items()},
         "held_out": {part: list(patients) for part, patients in scores.held_out.items()},
-        "started_from": None if recipe.start is None else [recipe.start.name, digest(recipe.start)],
+        "started_from": None if recipe.start is None else _named(recipe.start),
         "rounding": {"weights": "fp16", "largest_probability_difference": rounding},
         "history": recipe.history,
         "thresholds": scores.words,
@@ -73,3 +74,10 @@ def bundle_keys(name: str, shape: NetworkShape) -> dict[str, Any]:
         },
         "derived": DERIVED,
     }
+
+
+def _named(start: Path) -> list[str | None]:
+    """Name and digest of the package, or name alone of the run, that training went on from."""
+    if start.suffix == ".safetensors":
+        return [start.parent.name, None]
+    return [start.name, digest(start)]
