@@ -28,6 +28,7 @@ COMMANDS = {
     "deidentify": "service.commands.deidentify",
     "relay": "service.commands.relay",
     "viewer": "service.commands.viewer",
+    "conformance": "service.commands.conformance",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:
