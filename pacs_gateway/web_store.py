@@ -1,5 +1,7 @@
 """One STOW-RS request: its parts streamed to the inbox, and what became of each. PS3.18 10.5."""
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from pacs_gateway import status
@@ -18,6 +20,8 @@ TAKEN = frozenset({"", DICOM, "application/octet-stream"})
 """Media types of a part; some senders name none, or not the right one, and send DICOM all the same."""
 HEAD = 8 * 1024
 """The data set's own UIDs lie within this many bytes; they are believed before the file meta group's."""
+SYNCED_AT_ONCE = 4
+"""Parts whose bytes are on their way to the disk while the next arrives; their syncs share a flush."""
 C_STORE_RQ = 0x0001
 IMPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -38,7 +42,7 @@ class PartResult:
 
 
 class WebStore:
-    """Fed with the body; after `finish`, `results` holds a line for every part.
+    """Fed with the body; after `finish` or `close`, `results` holds a line for every part.
 
     Args:
         inbox: where instances are kept.
@@ -59,11 +63,13 @@ class WebStore:
         self._sender = sender
         self._within = study_instance_uid
         self._ended = False
+        self._pool = ThreadPoolExecutor(SYNCED_AT_ONCE)
+        self._syncing: deque[Future[PartResult]] = deque()
         self._association = inbox.open_association(sender)
         self._part = self._new_part("") if boundary is None else None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece of the body; a part that ends in it is durable when this returns.
+        """Take the next piece of the body.
 
         Raises:
             BadMultipart: the body is not made of parts.
@@ -98,6 +104,8 @@ class WebStore:
             self._part = None
         if not self._ended:
             self._ended = True
+            self._settle(0)
+            self._pool.shutdown()
             self._inbox.close_association(self._association, ending)
 
     def _new_part(self, media_type: str) -> "_Part":
@@ -105,8 +113,14 @@ class WebStore:
 
     def _end_part(self) -> None:
         if self._part is not None:
-            self.results.append(self._part.finish())
+            self._settle(SYNCED_AT_ONCE - 1)
+            self._syncing.append(self._pool.submit(self._part.finish))
             self._part = None
+
+    def _settle(self, most: int) -> None:
+        """Wait until at most so many parts are on their way to the disk."""
+        while len(self._syncing) > most:
+            self.results.append(self._syncing.popleft().result())
 
 
 class _Part:

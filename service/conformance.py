@@ -1,6 +1,7 @@
 """The DICOM conformance statement, put together from the code that negotiates. PS3.2."""
 
 from collections.abc import Iterable, Sequence
+from inspect import signature
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -9,6 +10,7 @@ from pydicom.uid import UID
 
 from pacs_gateway import negotiation, status
 from pacs_gateway.frames import MEDIA_TYPES
+from pacs_gateway.listener import Listener
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.query import STORED_BY_GET
 from pacs_gateway.tls import CIPHERS
@@ -89,11 +91,17 @@ def _networking() -> str:
 Application entity {default.ae_title} (`HUB_AE_TITLE`); IMAGINGHUBTEST beside it takes test pushes that
 reach no worklist. TCP port {default.dicom_port} plain and {default.dicom_tls_port} with TLS; both
 configurable. Callers are listed by AE title with address or certificate; others are rejected (result 1,
-source 1, reason 3), as is an unknown called AE title (reason 7). Application context
-1.2.840.10008.3.1.1.1. Largest PDU received: {MAX_PDU}. Asynchronous operations: none (1, 1). SCP/SCU role
-selection is answered for storage commitment and offered for GET. Any number of associations may be open;
-instances of one study may come over several, in any order, more than once.
+source 1, reason 3), as is an unknown called AE title (reason 7). Application context 1.2.840.10008.3.1.1.1.
+Largest PDU received: {MAX_PDU}. Asynchronous operations: none (1, 1). SCP/SCU role selection is answered for
+storage commitment and offered for GET. {_most_associations()} associations may be open at once in each
+process of the listener (`HUB_LISTENER_PROCESSES`); more are rejected as a passing local limit. Instances of
+one study may come over several, in any order, more than once.
 """
+
+
+def _most_associations() -> int:
+    most: int = signature(Listener).parameters["max_associations"].default
+    return most
 
 
 def _storage() -> str:
@@ -233,7 +241,7 @@ def _resources(router: APIRouter) -> Iterable[Sequence[str]]:
     for route in router.routes:
         if isinstance(route, APIRoute):
             line = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
-            for method in sorted(route.methods):
+            for method in sorted(route.methods or ()):
                 yield method, f"`{route.path}`", line
 
 

@@ -31,7 +31,7 @@ def instances_of(
         NotFound: there is none.
     """
     found: dict[str, StoredInstance] = {}
-    for each in _all(session, study):
+    for each in _all(session, study, series):
         if series in (None, each.series_instance_uid) and instance in (None, each.sop_instance_uid):
             # of two files under one UID the first is shown; the other is told as a conflict
             found.setdefault(each.sop_instance_uid, each)
@@ -49,10 +49,11 @@ def made_series(session: Session, study: Study) -> dict[str, list[ResultObject]]
     return series
 
 
-def _all(session: Session, study: Study) -> list[StoredInstance]:
+def _all(session: Session, study: Study, only: str | None) -> list[StoredInstance]:
     sent = [
         StoredInstance(series.series_instance_uid, row[0], row[1], row[2], row[3])
         for series in series_of(session, study.id)
+        if only in (None, series.series_instance_uid)
         for row in series.instances
     ]
     made = [

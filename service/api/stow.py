@@ -93,10 +93,10 @@ async def store(
         await _receive(request, store)
     except BadMultipart as error:
         malformed = str(error)
-        if not store.results:
-            raise Malformed(malformed) from None
     finally:
         await run_in_threadpool(store.close)
+    if malformed and not store.results:
+        raise Malformed(malformed)
     return await run_in_threadpool(_answer, request, viewer, store.results, malformed)
 
 
