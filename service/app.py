@@ -38,6 +38,7 @@ from service.db import make_engine
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
+from service.web import account, assets, entrance, error, preferences
 
 VERSION = "0.1.0"
 
@@ -61,6 +62,10 @@ PARTS = (
     peers,
     health,
     pages,
+    assets,
+    preferences,
+    entrance,
+    account,
 )
 """The modules whose routes the app has."""
 
@@ -94,11 +99,27 @@ def create_app(
     app.state.queue_depth = queue_depth
     app.state.worker_seen = worker_seen
     app.state.counts = (float("-inf"), {})
-    problems.add_handlers(app)
+    problems.add_handlers(app, error.show)
     app.add_middleware(CautiousHeaders)
     for part in PARTS:
         app.include_router(part.router)
     return app
+
+
+CAUTION = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+}
+"""What every answer says unless its route says otherwise: nothing inline or from elsewhere, no frame."""
 
 
 class CautiousHeaders:
@@ -113,9 +134,10 @@ class CautiousHeaders:
         async def cautious(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Cache-Control", "no-store")
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("Referrer-Policy", "no-referrer")
+                for name, value in CAUTION.items():
+                    headers.setdefault(name, value)
+                if scope["scheme"] == "https":
+                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
             await send(message)
 
         await self.app(scope, receive, cautious)

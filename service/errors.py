@@ -26,6 +26,31 @@ class NotAllowed(HubError):
     title = "Not allowed"
 
 
+class Forged(HubError):
+    """A form came without the mark that this hub put into it: another site may have sent it."""
+
+    status = 403
+    title = "The form has expired"
+
+
+class HospitalNotChosen(HubError):
+    """The person works for several hospitals and has not said for which one now."""
+
+    status = 403
+    title = "Choose a hospital"
+
+
+class TooManyAttempts(HubError):
+    """Signing in has failed too often of late; the text says when it may be tried again."""
+
+    status = 429
+    title = "Too many tries"
+
+    def __init__(self, message: str, *, minutes: int) -> None:
+        super().__init__(message)
+        self.minutes = minutes
+
+
 class NotFound(HubError):
     """There is no such thing, or not for this viewer: the two are never told apart."""
 

@@ -42,6 +42,15 @@ class Settings:
     http_port: int = field(default=8080, metadata=PORT)
     """The port of the API and the pages."""
 
+    public_url: str = ""
+    """The address people type, such as https://hub.example.go.th, where a proxy stands before the pages."""
+
+    session_idle_minutes: int = field(default=60, metadata={"low": 5, "high": 1440})
+    """After how many minutes without use a browser is signed out."""
+
+    session_hours: int = field(default=12, metadata={"low": 1, "high": 72})
+    """After how many hours a browser is signed out in any case."""
+
     dicom_host: str = "127.0.0.1"
     """The address the DICOM listener listens on; 0.0.0.0 opens it to the network."""
 
@@ -102,6 +111,8 @@ class Settings:
             raise BadSetting("ae_title", self.ae_title, "1 to 16 ASCII characters without a backslash")
         if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
             raise BadSetting("log_level", self.log_level, "DEBUG, INFO, WARNING or ERROR")
+        if self.public_url and not re.fullmatch(r"https?://[^/\s]+", self.public_url):
+            raise BadSetting("public_url", self.public_url, "http(s)://host without a path")
         for name in ("database_url", "jobs_url"):
             if getattr(self, name) and not re.match(r"(sqlite|postgresql)(\+\w+)?://", getattr(self, name)):
                 raise BadSetting(name, "(hidden)", "a sqlite:// or postgresql:// address")

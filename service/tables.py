@@ -1,8 +1,10 @@
 """Every module that has tables, imported so that `Base.metadata` is whole for the migrations."""
 
 from service import (
+    account_hospitals,
     accounts,
     audit,
+    browser_sessions,
     callers,
     circuits,
     deliveries,
@@ -18,12 +20,15 @@ from service import (
     result_objects,
     reviews,
     series,
+    sign_in_attempts,
     studies,
 )
 
 TABLE_MODULES = (
+    account_hospitals,
     accounts,
     audit,
+    browser_sessions,
     callers,
     circuits,
     deliveries,
@@ -39,6 +44,7 @@ TABLE_MODULES = (
     result_objects,
     reviews,
     series,
+    sign_in_attempts,
     studies,
 )
 """In alphabetical order; a module with tables that is not here fails the test of the migrations."""

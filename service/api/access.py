@@ -5,6 +5,7 @@ write lock, which is then held for the one audit row and no longer: readers do n
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from service import audit
 from service.accounts import Permission, Viewer, enter_by_token, note_use
+from service.api.csrf import SESSION_COOKIE, SentMark, check_mark
+from service.browser_sessions import Entry, enter_by_cookie, note_seen
 from service.db import session_scope
 from service.errors import NotAllowed, NotSignedIn
 
@@ -50,12 +53,34 @@ def note_read(
         audit.record(writing, viewer.username, action, study_id=study_id, detail=detail)
 
 
+def enter_browser(request: Request, mark: SentMark) -> Entry:
+    """The browser session whose cookie came with the request; what changes something needs the form's mark.
+
+    A page that keeps itself up to date sends `X-Hub-Unattended`: nobody is at work, so it keeps no session
+    alive.
+    """
+    key = request.cookies.get(SESSION_COOKIE)
+    if not key:
+        raise NotSignedIn("sign in, or send a token: Authorization: Bearer hub_...")
+    check_mark(request, mark)
+    idle = timedelta(minutes=request.app.state.settings.session_idle_minutes)
+    with session_scope(request.app.state.engine, write=False) as session:
+        entry = enter_by_cookie(session, key, idle=idle)
+    if entry.seen_is_due and "x-hub-unattended" not in request.headers:
+        with session_scope(request.app.state.engine) as session:
+            note_seen(session, entry.session_id)
+    request.state.entry = entry
+    return entry
+
+
 def enter(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
+    mark: SentMark,
 ) -> Viewer:
-    """The viewer whose token came with the request; looked up without the write lock."""
+    """The viewer whose token or browser session came with the request; looked up without the write lock."""
     if credentials is None:
-        raise NotSignedIn("send a token: Authorization: Bearer hub_...")
+        return enter_browser(request, mark).chosen()
     with session_scope(request.app.state.engine, write=False) as session:
         viewer, use_is_due = enter_by_token(session, credentials.credentials)
     if use_is_due:
@@ -76,6 +101,7 @@ def needs(permission: Permission) -> Any:
 
 
 SignedIn = Annotated[Viewer, Depends(enter, scope="function")]
+Browser = Annotated[Entry, Depends(enter_browser, scope="function")]
 Reader = Annotated[Viewer, needs(Permission.READ_STUDIES)]
 Reviewer = Annotated[Viewer, needs(Permission.REVIEW)]
 Reprocessor = Annotated[Viewer, needs(Permission.REPROCESS)]

@@ -32,7 +32,8 @@ def docs(request: Request) -> HTMLResponse:
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(info['title'])}</title>"
         f"<style>{STYLE}</style><h1>{escape(info['title'])} {escape(info['version'])}</h1>"
         f"<p>{escape(info.get('description', ''))}</p>"
-        f"<p>For machines: <a href=/openapi.json>/openapi.json</a></p>{operations}</html>"
+        f"<p>For machines: <a href=/openapi.json>/openapi.json</a></p>{operations}</html>",
+        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
     )
 
 

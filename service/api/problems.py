@@ -1,10 +1,11 @@
-"""Every error of the API as RFC 9457 problem JSON."""
+"""Every error as RFC 9457 problem JSON for a machine, and as a page for a person."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
@@ -40,8 +41,13 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Make the app answer every error with a problem."""
+ErrorPage = Callable[[Request, int, str, str], Response | None]
+"""The page for a person, of status, kind of problem and detail; None where a machine is asking."""
+
+
+def add_handlers(app: FastAPI, page: ErrorPage) -> None:
+    """Make the app answer every error with a problem, or with `page` where a person is asking."""
+    app.state.error_page = page
     app.add_exception_handler(HubError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _other)
@@ -49,7 +55,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _broken)
 
 
-def _refused(request: Request, error: Exception) -> JSONResponse:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HubError)
     name = type(error).__name__
     headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
@@ -63,7 +69,7 @@ def _refused(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _invalid(request: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # Where and what is wrong, but not the value: it may be a patient's.
     errors = [{"at": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
@@ -78,13 +84,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _other(request: Request, error: Exception) -> JSONResponse:
+def _other(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     title = HTTPStatus(error.status_code).phrase
     return _problem(request, error.status_code, title, str(error.detail), headers=error.headers)
 
 
-def _database(request: Request, error: Exception) -> JSONResponse:
+def _database(request: Request, error: Exception) -> Response:
     log.error("the database did not answer", exc_info=error, extra={"path": request.url.path})
     return _problem(
         request,
@@ -96,7 +102,7 @@ def _database(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-def _broken(request: Request, error: Exception) -> JSONResponse:
+def _broken(request: Request, error: Exception) -> Response:
     log.error("a request failed", exc_info=error, extra={"path": request.url.path})
     return _problem(request, 500, "Internal Server Error", "the hub failed; the failure is in its log")
 
@@ -110,7 +116,10 @@ def _problem(
     kind: str = "about:blank",
     extra: dict[str, Any] | None = None,
     headers: Any = None,
-) -> JSONResponse:
+) -> Response:
+    if (page := request.app.state.error_page(request, status, kind.rpartition(":")[2], detail)) is not None:
+        answer: Response = page
+        return answer
     content = {
         "type": kind,
         "title": title,

@@ -18,8 +18,13 @@ ISOLATED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": (
+        "default-src 'self' blob: data:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+        "style-src 'self' 'unsafe-inline'; worker-src 'self' blob:; base-uri 'self'; frame-ancestors 'none'"
+    ),
 }
-"""Browsers share memory between the decoder's threads only in pages that nobody else's code can reach."""
+"""Browsers share memory between the decoder's threads only in pages that nobody else's code can reach; the
+viewer's own build needs inline scripts and compiles its decoders, but nothing from elsewhere."""
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 """For files whose name holds the hash of their content."""
 HASHED = re.compile(r"[0-9a-f]{16}\.(js|wasm|woff2)$")
