@@ -38,7 +38,7 @@ from service.db import make_engine
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
-from service.web import account, assets, entrance, error, preferences
+from service.web import account, assets, entrance, error, preferences, study, worklist
 
 VERSION = "0.1.0"
 
@@ -66,6 +66,8 @@ PARTS = (
     preferences,
     entrance,
     account,
+    worklist,
+    study,
 )
 """The modules whose routes the app has."""
 

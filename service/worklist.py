@@ -1,5 +1,7 @@
 """The worklist: studies in the order in which they should be looked at, a page at a time."""
 
+import base64
+import binascii
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
 from service.accounts import Viewer, visible_to
+from service.errors import BadRequest
 from service.flags import StudyFlag
 from service.states import CLOCK, GROUPS, StudyState, milliseconds
 from service.studies import Study
@@ -120,3 +123,24 @@ def count_by_state(session: Session) -> dict[str, int]:
         for state, number in session.execute(select(Study.state, func.count()).group_by(Study.state))
     }
     return {state.value: found.get(state.value, 0) for state in StudyState}
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """A cursor as text that an address may hold."""
+    return base64.urlsafe_b64encode(f"{cursor[0]}.{cursor[1]}".encode()).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> Cursor:
+    """The cursor that `write_cursor` wrote.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    try:
+        place, number = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(".")
+        cursor = int(place), int(number)
+    except (ValueError, binascii.Error):
+        raise BadRequest("`after` must be the `next` of an earlier page") from None
+    if not all(0 <= each < 1 << 62 for each in cursor):
+        raise BadRequest("`after` must be the `next` of an earlier page")
+    return cursor

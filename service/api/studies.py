@@ -1,7 +1,5 @@
 """GET studies and results; POST the request to analyse again."""
 
-import base64
-import binascii
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -18,14 +16,14 @@ from service.api.schemas import (
     study_out,
 )
 from service.db import after_commit
-from service.errors import BadRequest, NotFound, NotReady, Unavailable
+from service.errors import NotFound, NotReady, Unavailable
 from service.findings import analysis_of
 from service.flags import flags_of
 from service.results import result
 from service.states import StudyState
 from service.storage import NotStored
 from service.studies import find_study, reopen
-from service.worklist import LONGEST_PAGE, Cursor, worklist
+from service.worklist import LONGEST_PAGE, read_cursor, worklist, write_cursor
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=responses(401, 403, 404, 422, 503))
 
@@ -54,7 +52,7 @@ def list_studies(
         state=state,
         finding=finding,
         since=since,
-        after=None if after is None else _read_cursor(after),
+        after=None if after is None else read_cursor(after),
         limit=limit,
     )
     ids = [study.id for study in page.studies]
@@ -62,7 +60,7 @@ def list_studies(
     note_read(request, session, viewer, "study.list", detail={"studies": ids})
     return PageOut(
         studies=[study_out(study, flags[study.id], viewer) for study in page.studies],
-        next=None if page.next is None else _write_cursor(page.next),
+        next=None if page.next is None else write_cursor(page.next),
     )
 
 
@@ -124,18 +122,3 @@ def read_key_slice(uid: Uid, n: int, request: Request, viewer: Reader, session: 
         raise NotFound(f"the picture of key slice {n} is no longer kept") from None
     note_read(request, session, viewer, "key_slice.read", study_id=study.id, detail={"n": n})
     return Response(content, media_type="image/webp")
-
-
-def _write_cursor(cursor: Cursor) -> str:
-    return base64.urlsafe_b64encode(f"{cursor[0]}.{cursor[1]}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(text: str) -> Cursor:
-    try:
-        place, number = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(".")
-        cursor = int(place), int(number)
-    except (ValueError, binascii.Error):
-        raise BadRequest("`after` must be the `next` of an earlier page") from None
-    if not all(0 <= each < 1 << 62 for each in cursor):
-        raise BadRequest("`after` must be the `next` of an earlier page")
-    return cursor

@@ -33,7 +33,10 @@ class NavigationEntry:
     """Who sees it; None: whoever is signed in."""
 
 
-NAVIGATION = (NavigationEntry("account", "/account", "user", None),)
+NAVIGATION = (
+    NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
+    NavigationEntry("account", "/account", "user", None),
+)
 """The navigation in order. Whom a page lets in is said by its route; this only spares people dead ends."""
 
 

@@ -1,0 +1,204 @@
+"""One study for its reader: key slices first, what the AI says and why, the review, and what went where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Path, Request, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from model.stroke import StrokeType
+from service.accounts import Permission, Viewer
+from service.api.access import Browser, Look, Work, note_read
+from service.db import now
+from service.deliveries import Delivery
+from service.errors import BadRequest, NotAllowed
+from service.findings import Analysis, Finding, analysis_of, findings_of
+from service.hospital_modes import Mode, mode_of
+from service.hospitals import find_hospital
+from service.patient_search import other_studies
+from service.reports import ReportSource, add_report, reports_of
+from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
+from service.signatures import ReportStatus, report_status, sign_review, signature_of
+from service.states import RESULTS
+from service.studies import Study, find_study
+from service.verdicts import Hindrance, Place, Side, Verdict
+from service.web.page import render, see_other
+
+router = APIRouter(include_in_schema=False)
+
+Uid = Annotated[str, Path(max_length=64)]
+SURE, LIKELY = 0.9, 0.5
+"""Probabilities from which a finding is called very likely, and likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One slice of the probability strip."""
+
+    number: int
+    """1 is the most inferior."""
+    probability: float
+    address: str
+    """Of the slice drawn as a picture."""
+
+
+@router.get("/studies/{uid}")
+def show_study(uid: Uid, entry: Browser, request: Request, session: Look) -> Response:
+    """The study's page."""
+    return _show(request, session, _may(entry.chosen(), Permission.READ_STUDIES), uid)
+
+
+@router.post("/studies/{uid}/review")
+def review(
+    uid: Uid,
+    entry: Browser,
+    request: Request,
+    session: Work,
+    verdict: Annotated[Verdict, Form()],
+    present: Annotated[list[StrokeType] | None, Form()] = None,
+    side: Annotated[str, Form(max_length=10)] = "",
+    first: Annotated[str, Form(max_length=4)] = "",
+    last: Annotated[str, Form(max_length=4)] = "",
+    hindrance: Annotated[Hindrance | None, Form()] = None,
+    comment: Annotated[str, Form(max_length=2000)] = "",
+) -> Response:
+    """Agree, correct, or say why nobody can judge it."""
+    viewer = _may(entry.chosen(), Permission.REVIEW)
+    named = list(present or ()) if verdict is Verdict.CORRECT else []
+    places = [
+        Place(kind, Side(side) if side else None, _slice(first), _slice(last))
+        for kind in named
+        if side or first or last
+    ]
+    review_finding(
+        session,
+        find_study(session, uid, viewer),
+        viewer,
+        verdict,
+        present=named,
+        places=places,
+        hindrance=hindrance if verdict is Verdict.NOT_ASSESSABLE else None,
+        comment=comment,
+    )
+    return see_other(request, f"/studies/{uid}", flash="reviewed")
+
+
+@router.post("/studies/{uid}/undo")
+def undo(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
+    """Take one's own review back."""
+    viewer = _may(entry.chosen(), Permission.REVIEW)
+    withdraw_review(session, find_study(session, uid, viewer), viewer)
+    return see_other(request, f"/studies/{uid}", flash="undone")
+
+
+@router.post("/studies/{uid}/sign")
+def sign(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
+    """Sign the review that stands; the final report goes out."""
+    viewer = _may(entry.chosen(), Permission.REVIEW)
+    study = find_study(session, uid, viewer)
+    sign_review(session, study, viewer)
+    return see_other(request, f"/studies/{uid}", flash="signed")
+
+
+@router.post("/studies/{uid}/report")
+def report(
+    uid: Uid,
+    entry: Browser,
+    request: Request,
+    session: Work,
+    text: Annotated[str, Form(max_length=20_000)] = "",
+) -> Response:
+    """Add the final report."""
+    viewer = _may(entry.chosen(), Permission.REVIEW)
+    study = find_study(session, uid, viewer)
+    add_report(session, study, viewer, text, source=ReportSource.TYPED)
+    return see_other(request, f"/studies/{uid}", flash="reported")
+
+
+def _may(viewer: Viewer, permission: Permission) -> Viewer:
+    if not viewer.may(permission):
+        raise NotAllowed(f"the role {viewer.role.value!r} does not include {permission.value!r}")
+    return viewer
+
+
+def _slice(text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not text.strip().isdecimal():
+        raise BadRequest(f"{text!r} is no slice; they are numbered from 1")
+    return int(text) - 1
+
+
+def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Response:
+    study = find_study(session, uid, viewer)
+    analysis = analysis_of(session, study)
+    standing = standing_review(session, analysis) if analysis else None
+    named = viewer.may(Permission.READ_IDENTITY)
+    values: dict[str, Any] = {
+        "study": study,
+        "named": named,
+        "hospital": find_hospital(session, study.hcode) if study.hcode else None,
+        "silent": mode_of(session, study.hcode) is Mode.SILENT,
+        "analysis": analysis,
+        "findings": [(f, _likelihood(f)) for f in findings_of(session, analysis)] if analysis else [],
+        "notes": analysis.notes if analysis else study.notes,
+        "bars": _bars(study, analysis) if analysis else [],
+        "review": standing,
+        "signature": signature_of(session, standing) if standing else None,
+        "final": analysis is not None and report_status(session, analysis) is ReportStatus.FINAL,
+        "undoable": bool(
+            standing and standing.reviewer == viewer.username and now() - standing.at < UNDO_WITHIN
+        ),
+        "reviewable": viewer.may(Permission.REVIEW) and study.state in RESULTS,
+        "agreeable": analysis is not None and analysis.decision.value in ("flag", "clear"),
+        "deliveries": _deliveries(session, study),
+        "reports": reports_of(session, study) if named else [],
+        "others": other_studies(session, viewer, study) if named else [],
+        "events": _events(study, analysis),
+        "types": list(StrokeType),
+        "sides": list(Side),
+        "hindrances": list(Hindrance),
+        "viewer_installed": (request.app.state.settings.viewer / "index.html").is_file(),
+    }
+    note_read(request, session, viewer, "study.read", study_id=study.id)
+    return render(request, "study.html", viewer, **values)
+
+
+def _likelihood(finding: Finding) -> str:
+    if finding.probability is None:
+        return "none"
+    return (
+        "sure" if finding.probability >= SURE else "likely" if finding.probability >= LIKELY else "unlikely"
+    )
+
+
+def _bars(study: Study, analysis: Analysis) -> list[Bar]:
+    place = f"/dicomweb/studies/{study.study_instance_uid}/series/{analysis.series_instance_uid}/instances"
+    seen: dict[str, int] = {}
+    bars = []
+    for number, each in enumerate(analysis.slices, start=1):
+        uid = each["sop_instance_uid"]
+        seen[uid] = seen.get(uid, 0) + 1
+        highest = max(each["probabilities"].values(), default=0.0)
+        bars.append(Bar(number, highest, f"{place}/{uid}/frames/{seen[uid]}/rendered"))
+    return bars
+
+
+def _deliveries(session: Session, study: Study) -> Sequence[Delivery]:
+    return session.scalars(
+        select(Delivery).where(Delivery.study_id == study.id).order_by(Delivery.id.desc()).limit(20)
+    ).all()
+
+
+def _events(study: Study, analysis: Analysis | None) -> list[tuple[str, Any]]:
+    """What happened when, as far as rows tell: (word of the text files, moment)."""
+    known = [
+        ("first_received", study.first_received_at),
+        ("last_received", study.last_received_at),
+        ("ready", study.ready_at),
+        ("result", study.result_at),
+        ("reviewed", study.reviewed_at),
+    ]
+    return [(word, moment) for word, moment in known if moment is not None]
