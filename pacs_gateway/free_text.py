@@ -66,15 +66,19 @@ def sweep(text: str, secrets: Secrets) -> str:
 def describe(text: str, secrets: Secrets) -> str:
     """A description in words of the imaging vocabulary alone; what they do not cover is left out."""
     tokens = _TOKEN.findall(sweep(text, secrets))
-    following = [*tokens[1:], ""]
-    return " ".join(token for token, after in zip(tokens, following, strict=True) if _harmless(token, after))
+    kept = [at for at, token in enumerate(tokens) if _harmless(token)]
+    measured = [
+        at
+        for at, token in enumerate(tokens[:-1])
+        if _WHOLE.fullmatch(token) and tokens[at + 1].casefold() in _UNITS
+    ]
+    places = sorted({*kept, *measured, *(at + 1 for at in measured)})
+    return " ".join(tokens[at] for at in places)
 
 
-def _harmless(token: str, after: str) -> bool:
+def _harmless(token: str) -> bool:
     lower = token.casefold()
-    if lower in vocabulary() or _MEASURE.fullmatch(lower) or _KERNEL.fullmatch(token):
-        return True
-    return _WHOLE.fullmatch(token) is not None and after.casefold() in _UNITS
+    return bool(lower in vocabulary() or _MEASURE.fullmatch(lower) or _KERNEL.fullmatch(token))
 
 
 def words_of_name(name: str) -> list[str]:

@@ -284,6 +284,16 @@ def test_drawings_in_unused_bits_are_wiped_and_the_image_is_not(tmp_path: Path) 
     assert np.array_equal(copy.pixel_array.ravel(), values)
 
 
+def test_a_description_of_nothing_but_names_goes_and_the_image_stays(tmp_path: Path) -> None:
+    ds = make_slice(
+        SliceThickness="5", SeriesDescription="สมชาย", StudyDescription="***", ProtocolName="Zzyx"
+    )
+    copy = dcmread(run(tmp_path, ds).written[0])
+    assert "SeriesDescription" not in copy
+    assert "StudyDescription" not in copy
+    assert copy.ProtocolName == "REMOVED"
+
+
 def test_big_endian_and_compressed_pixels_are_the_same_afterwards(tmp_path: Path) -> None:
     values = np.arange(256, dtype=np.int16).reshape(16, 16)
     big = make_slice(number=1, SliceThickness="5", syntax=ExplicitVRBigEndian)

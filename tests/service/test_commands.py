@@ -127,3 +127,12 @@ def test_deliveries_are_listed_and_sent_again(hub: Shell, tmp_path: Path) -> Non
     )
     assert hub("deliver", "retry", "7").stderr.strip() == "hub: no delivery has the number 7"
     assert hub("deliver", "retry", "--peer", "udon").stdout.strip() == "0 in line"
+
+
+def test_the_audit_is_checked_by_hand(hub: Shell) -> None:
+    done = hub("audit", "verify")
+    assert done.returncode == 0, done.stderr
+    assert "entries, head " in done.stdout
+    unknown = hub("audit", "study", "1.2.3.404")
+    assert unknown.returncode == 1
+    assert "1.2.3.404" in unknown.stderr
