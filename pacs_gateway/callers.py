@@ -11,6 +11,9 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+LEARNED_LIMIT = 500
+"""Callers that one process writes down in learn mode: whoever makes titles up must not fill its memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sender:
@@ -105,7 +108,7 @@ class Callers:
         self._learn = self.always_learn or bool(content.get("learn", False))
 
     def _record(self, calling_ae: str, address: str, certificate: str) -> None:
-        if (calling_ae, address, certificate) in self._learned:
+        if (calling_ae, address, certificate) in self._learned or len(self._learned) >= LEARNED_LIMIT:
             return
         learned = self.path.with_name("learned.json")
         known = _load(learned).get("callers", []) if learned.exists() else []

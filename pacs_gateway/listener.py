@@ -14,7 +14,7 @@ from pathlib import Path
 from pacs_gateway.association import Policy
 from pacs_gateway.callers import Callers
 from pacs_gateway.inbox import Inbox
-from pacs_gateway.listener_process import Options, serve
+from pacs_gateway.listener_process import Options, hush_pydicom, serve
 from pacs_gateway.partners import Partners
 from pacs_gateway.reporter import Reporter
 from pacs_gateway.server import Door, Server, TlsPort, bind
@@ -248,6 +248,7 @@ def listen(
     Raises:
         NotListening: the port cannot be had.
     """
+    hush_pydicom()
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import warnings
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -32,8 +33,14 @@ class Options:
     partners_path: Path
 
 
+def hush_pydicom() -> None:
+    """Let pydicom warn of no value: each text is remembered for ever, and may be a patient's name."""
+    warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+
+
 def serve(options: Options, parent: Connection, grace_seconds: float) -> None:
     """What a spawned process does, until its parent lets go of the pipe or it is told to end."""
+    hush_pydicom()
     wake_reader, wake_writer = multiprocessing.Pipe(duplex=False)
     signal.signal(signal.SIGTERM, lambda *_: wake_writer.send(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides

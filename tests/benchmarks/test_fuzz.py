@@ -1,6 +1,8 @@
 """A listener that hears broken DICOM goes on: it answers, holds nothing open, keeps what was whole."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,3 +38,17 @@ def test_the_fuzzer_breaks_most_of_what_it_says() -> None:
     dice, whole = random.Random(3), conversations(bytes(100))
     changed = [broken(each, dice) != each for each in whole * 50]
     assert sum(changed) > 0.9 * len(changed)
+
+
+def test_a_listener_remembers_no_warning() -> None:
+    """Python keeps each text that it warned of, and a sloppy scanner makes up a new one each time."""
+    warn = (
+        "import pydicom.valuerep as v\n"
+        "from pacs_gateway.listener_process import hush_pydicom\n"
+        "hush_pydicom()\n"
+        "from pydicom.dataset import Dataset\n"
+        "for n in range(100): setattr(Dataset(), 'StudyInstanceUID', f'1.2.x{n}')\n"
+        "print(len(getattr(v, '__warningregistry__', {})))"
+    )
+    done = subprocess.run([sys.executable, "-c", warn], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) <= 1, done.stderr) == (True, "")

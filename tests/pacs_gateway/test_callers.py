@@ -71,3 +71,14 @@ class TestLearn:
         assert callers.recognise("UDON_CT1", "HUB", "10.8.0.1") == Sender(
             "UDON_CT1", "HUB", "10.8.0.1", "10671"
         )
+
+
+def test_titles_made_up_do_not_fill_the_list_of_learned_callers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pacs_gateway.callers.LEARNED_LIMIT", 5)
+    callers = Callers(tmp_path / "callers.json", learn=True)
+    for number in range(20):
+        assert callers.recognise(f"MADE_UP{number}", "IMAGINGHUB", "10.8.0.9") is not None
+    learned = json.loads((tmp_path / "learned.json").read_text())["callers"]
+    assert len(learned) == 5
