@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from email.message import Message
 from enum import Enum, auto
 
-LONGEST_BOUNDARY = 70
+LONGEST_BOUNDARY = 200
+"""RFC 2046 allows 70; Orthanc sends 73."""
 LONGEST_HEADERS = 16 * 1024
 LONGEST_PADDING = 64
 _HEADERS_END = re.compile(rb"(?:\A|\r?\n)\r?\n")
@@ -73,7 +74,7 @@ class Multipart:
         boundary: of the body's media type.
 
     Raises:
-        BadMultipart: the boundary is empty, or longer than RFC 2046 allows.
+        BadMultipart: the boundary is empty, or far longer than RFC 2046 allows.
     """
 
     def __init__(self, boundary: str) -> None:

@@ -147,7 +147,7 @@ def test_a_stale_meta_group_does_no_harm(client: Any, tmp_path: Path) -> None:
         ("multipart/related; type=application/dicom", b"x", 400, "boundary"),
         (RELATED, b"", 400, "closing"),
         (RELATED, b"--XX\r\n\r\nhalf", 400, "closing"),
-        (f"{RELATED}{'X' * 80}", b"", 400, "1 to 70"),
+        (f"{RELATED}{'X' * 200}", b"", 400, "1 to 200"),
     ],
 )
 def test_a_body_that_cannot_be_taken_says_why(
