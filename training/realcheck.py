@@ -76,6 +76,10 @@ def resliced(volume: Volume, step_mm: float) -> Volume:
     weights = np.clip(
         (step_mm + own) / 2 - np.abs(places[:, None] - positions[None, :]), 0, min(step_mm, own)
     )
+    distances = np.abs(places[:, None] - positions[None, :])
+    # where the study has a gap wider than its usual step, the nearest slice stands in
+    alone = weights.sum(axis=1) == 0
+    weights[alone, distances[alone].argmin(axis=1)] = 1.0
     weights /= weights.sum(axis=1, keepdims=True)
     hu = np.tensordot(weights, volume.hu.astype(np.float64), axes=1)
     affine = volume.affine.copy()
