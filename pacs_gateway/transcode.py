@@ -9,8 +9,9 @@ from io import BytesIO
 from pathlib import Path
 from struct import pack
 
-from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+import numpy as np
+from pydicom import dcmread, dcmwrite
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pacs_gateway.dicomjson import PIXEL_REPRESENTATION, known_vr
 from pacs_gateway.elements import ITEM, ITEM_END, LONG_VRS, PIXELS, SEQUENCE_END, UNDEFINED_LENGTH, Walk
@@ -56,9 +57,13 @@ def _decoded(path: Path) -> bytes:
         ds = dcmread(path)
         if ds.file_meta.TransferSyntaxUID.is_compressed and "PixelData" in ds:
             ds.decompress(generate_instance_uid=False)
+        elif ds.file_meta.TransferSyntaxUID == ExplicitVRBigEndian and ds.get("BitsAllocated", 8) > 8:
+            # words are swapped by nobody but us: to the writer pixel data are bytes
+            words = np.frombuffer(ds.PixelData, f">u{ds.BitsAllocated // 8}")
+            ds.PixelData = words.astype(words.dtype.newbyteorder("<")).tobytes()
         ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         made = BytesIO()
-        ds.save_as(made, implicit_vr=False, little_endian=True)
+        dcmwrite(made, ds, implicit_vr=False, little_endian=True, force_encoding=True)
     except (RuntimeError, ValueError, LookupError, TypeError, AttributeError, OSError, Warning) as error:
         raise CannotTranscode(f"the pixels do not decode: {type(error).__name__}") from error
     return made.getvalue()

@@ -86,6 +86,13 @@ class BadRequest(HubError):
     title = "Unacceptable value"
 
 
+class BadSyntax(HubError):
+    """A DICOMweb request that makes no sense; PS3.18 wants 400 where the hub's own API answers 422."""
+
+    status = 400
+    title = "The request makes no sense"
+
+
 class Unavailable(HubError):
     """A part of the hub that this needs is not running."""
 

@@ -12,7 +12,7 @@ from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.searching import Match, Search, like_pattern
 from service.accounts import Permission, Viewer, visible_to
 from service.descriptions import IDENTITY, Description, identity_attributes
-from service.errors import BadRequest, NotAllowed
+from service.errors import BadSyntax, NotAllowed
 from service.result_objects import ResultObject
 from service.studies import Study
 
@@ -56,7 +56,7 @@ def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPag
 
     Raises:
         NotAllowed: the search names a patient and the role works without names.
-        BadRequest: a date is none.
+        BadSyntax: a date is none.
     """
     _check_identity(viewer, search)
     wanted = [visible_to(viewer, Study.hcode), Study.revision > 0]
@@ -193,6 +193,6 @@ def _day(text: str) -> date:
     try:
         return datetime.strptime(text.replace(".", ""), "%Y%m%d").date()
     except ValueError:
-        raise BadRequest(
+        raise BadSyntax(
             f"{text!r} is no date; write it as 20261122 or as a range 20261101-20261122"
         ) from None

@@ -17,11 +17,11 @@ from service.api.problems import responses
 from service.api.qido import Uid
 from service.api.wado import instance_header, stored_file
 from service.descriptions import DICOMWEB
-from service.errors import BadRequest, NotFound
+from service.errors import BadSyntax, NotFound
 from service.imaging import instances_of
 from service.studies import find_study
 
-router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 406, 422, 503))
+router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(400, 401, 403, 404, 406, 422, 503))
 
 THUMBNAIL = 128
 """Pixels of a thumbnail's longer side."""
@@ -106,7 +106,7 @@ def _drawing(request: Request, window: str | None, viewport: str | None) -> Draw
     media_type = wants_picture(accepted(request), list(FORMATS))
     size = _two("viewport", viewport)
     if size and not all(1 <= side <= LARGEST_SIDE for side in size):
-        raise BadRequest(f"viewport is {viewport!r}; sides may be 1 to {LARGEST_SIDE}")
+        raise BadSyntax(f"viewport is {viewport!r}; sides may be 1 to {LARGEST_SIDE}")
     return Drawing(
         window=_two("window", window),
         size=(int(size[0]), int(size[1])) if size else None,
@@ -120,5 +120,5 @@ def _two(name: str, text: str | None) -> tuple[float, float] | None:
     try:
         first, second, *_ = (float(part) for part in text.split(",")[:2])
     except ValueError:
-        raise BadRequest(f"{name} is {text!r}; it must be two numbers with a comma between") from None
+        raise BadSyntax(f"{name} is {text!r}; it must be two numbers with a comma between") from None
     return first, second

@@ -13,11 +13,11 @@ from service.accounts import Permission, Viewer
 from service.api.access import Look, Reader, note_read
 from service.api.problems import responses
 from service.descriptions import DICOMWEB, without_identity, write_json
-from service.errors import BadRequest
+from service.errors import BadSyntax
 from service.imaging_headers import instance_headers, series_attributes
 from service.imaging_search import FoundStudy, search_studies, study_attributes
 
-router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 422, 503))
+router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(400, 401, 403, 404, 422, 503))
 
 MEDIA_TYPE = "application/dicom+json"
 SERIES_TAGS = frozenset({"00080060", "0008103E", "0020000E", "00200011", "00201209"})
@@ -134,7 +134,7 @@ def _search(request: Request) -> Search:
     try:
         return read_search(request.query_params.multi_items())
     except BadSearch as error:
-        raise BadRequest(str(error)) from None
+        raise BadSyntax(str(error)) from None
 
 
 def _studies(session: Session, viewer: Viewer, search: Search, study: str | None) -> list[FoundStudy]:

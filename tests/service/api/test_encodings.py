@@ -1,0 +1,117 @@
+"""Every encoding that a decoder exists for: taken in, named, and sent out as Explicit VR Little Endian."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread, dcmwrite
+from pydicom.dataset import FileDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from model.phantom_jpeg import encode_lossless
+from tests.hub import real_ct
+from tests.pacs import make_slice
+from tests.service.api.conftest import SignIn
+from tests.service.api.test_dicomweb import inbox, parts, take  # noqa: F401
+
+SIDE = 64
+WEB = "/dicomweb/studies/1.2.840.1/series/1.2.840.1.1/instances/1.2.840.1.1.1"
+
+
+def as_native(syntax: UID) -> Callable[[FileDataset], FileDataset]:
+    def encode(ds: FileDataset) -> FileDataset:
+        ds.file_meta.TransferSyntaxUID = syntax
+        if syntax == ExplicitVRBigEndian:
+            ds.PixelData = ds.pixel_array.byteswap().tobytes()
+        return ds
+
+    return encode
+
+
+def compressed(syntax: UID) -> Callable[[FileDataset], FileDataset]:
+    def encode(ds: FileDataset) -> FileDataset:
+        ds.compress(syntax, generate_instance_uid=False)
+        return ds
+
+    return encode
+
+
+def jpeg_lossless(ds: FileDataset) -> FileDataset:
+    ds.PixelData = encapsulate([encode_lossless(ds.pixel_array.astype(np.uint16))])
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    return ds
+
+
+ENCODINGS: dict[str, tuple[UID, Callable[[FileDataset], FileDataset]]] = {
+    "implicit": (ImplicitVRLittleEndian, as_native(ImplicitVRLittleEndian)),
+    "explicit": (ExplicitVRLittleEndian, as_native(ExplicitVRLittleEndian)),
+    "deflated": (DeflatedExplicitVRLittleEndian, as_native(DeflatedExplicitVRLittleEndian)),
+    "big_endian": (ExplicitVRBigEndian, as_native(ExplicitVRBigEndian)),
+    "rle": (RLELossless, compressed(RLELossless)),
+    "jpeg_lossless_sv1": (JPEGLosslessSV1, jpeg_lossless),
+    "jpeg_ls": (JPEGLSLossless, compressed(JPEGLSLossless)),
+    "jpeg_2000": (JPEG2000Lossless, compressed(JPEG2000Lossless)),
+}
+
+
+def made_slice() -> FileDataset:
+    ds = make_slice(study="1.2.840.1", side=SIDE)
+    rng = np.random.default_rng(5)
+    ds.PixelRepresentation = 0
+    ds.PixelData = rng.integers(0, 4096, (SIDE, SIDE)).astype(np.uint16).tobytes()
+    return ds
+
+
+def real_slice() -> FileDataset:
+    """The pixels of a real slice under our own header, as unsigned values that every encoder takes."""
+    pixels = dcmread(real_ct("haemorrhage-ct")[10]).pixel_array.astype(np.int32) + 2048
+    ds = make_slice(study="1.2.840.1", side=len(pixels))
+    ds.PixelRepresentation = 0
+    ds.PixelData = np.clip(pixels, 0, 65535).astype(np.uint16).tobytes()
+    return ds
+
+
+@pytest.mark.parametrize("source", [made_slice, real_slice], ids=["made", "real"])
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_an_encoding_comes_in_and_goes_out_with_the_same_pixels(
+    signed_in: SignIn,
+    take: Any,  # noqa: F811
+    tmp_path: Path,
+    name: str,
+    source: Callable[[], FileDataset],
+) -> None:
+    syntax, encode = ENCODINGS[name]
+    ds = source()
+    pixels = ds.pixel_array.copy()
+    path = tmp_path / "slice.dcm"
+    ds = encode(ds)
+    if syntax == ExplicitVRBigEndian:
+        dcmwrite(path, ds, implicit_vr=False, little_endian=False, force_encoding=True)
+    else:
+        ds.save_as(path, enforce_file_format=True)
+    take([path])
+    client = signed_in()
+    [row] = client.get(f"{WEB}/metadata").json()
+    assert row["00083002"]["Value"] == [syntax]
+    [content] = parts(client.get(WEB))
+    out = dcmread(BytesIO(content))
+    assert out.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert np.array_equal(out.pixel_array, pixels)
+    accept = {"Accept": "multipart/related; type=application/octet-stream"}
+    [frame] = parts(client.get(f"{WEB}/frames/1", headers=accept))
+    assert np.array_equal(np.frombuffer(frame, "<u2").reshape(pixels.shape), pixels)
