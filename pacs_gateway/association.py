@@ -15,6 +15,7 @@ from pacs_gateway.notices import Notice
 from pacs_gateway.offers import offer_of
 from pacs_gateway.store import Answer, Store
 from pacs_gateway.tls import TlsFiles, TlsNotReady, reason_of, shown_by
+from pacs_gateway.trials import TRIAL_AE_TITLE
 from pacs_gateway.upper_layer import (
     A_ABORT,
     A_ASSOCIATE_RQ,
@@ -45,7 +46,7 @@ class Policy:
     ae_title: str
     require_called_ae: bool
     idle_seconds: float
-    trial_ae_title: str = "IMAGINGHUBTEST"
+    trial_ae_title: str = TRIAL_AE_TITLE
     """Whoever calls this name tests its link: nothing of it reaches the hub's studies."""
 
 

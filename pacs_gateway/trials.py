@@ -21,6 +21,7 @@ from pacs_gateway.identity import Identity, read_identity
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.offers import Offer
 
+TRIAL_AE_TITLE = "IMAGINGHUBTEST"
 KEPT = timedelta(hours=24)
 RECEIPTS_READ = 2000
 

@@ -38,7 +38,8 @@ from service.db import make_engine
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
-from service.web import account, assets, entrance, error, preferences, study, worklist
+from service.web import account, assets, entrance, error, preferences, selftest, study, worklist
+from service.web import receipts as receipts_page
 
 VERSION = "0.1.0"
 
@@ -68,6 +69,8 @@ PARTS = (
     account,
     worklist,
     study,
+    receipts_page,
+    selftest,
 )
 """The modules whose routes the app has."""
 

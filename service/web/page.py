@@ -35,6 +35,8 @@ class NavigationEntry:
 
 NAVIGATION = (
     NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
+    NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
+    NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),
     NavigationEntry("account", "/account", "user", None),
 )
 """The navigation in order. Whom a page lets in is said by its route; this only spares people dead ends."""
