@@ -13,7 +13,7 @@ from PIL import Image
 from model import eightbit
 from model.forms import Wanted, as_volume, form_of, load_study
 from model.nifti import BadNifti, read_nifti, to_hounsfield
-from model.phantom import Phantom, simulate_head
+from model.phantom import Lesion, Phantom, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from model.read import OpenDetector, main, read, recognise
 from model.weights import SHIPPED
@@ -29,7 +29,7 @@ def detector() -> OpenDetector:
 
 @pytest.fixture(scope="module")
 def bleeding() -> Phantom:
-    return simulate_head(5, lesions=["iph"], side=256, slices=28, fov_mm=230.0)
+    return simulate_head(5, lesions=[Lesion("iph", 1.6)], side=256, slices=28, fov_mm=230.0)
 
 
 @pytest.fixture(scope="module")
