@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -101,8 +102,8 @@ def free_port(wanted: int) -> int:
     raise SystemExit(f"demo: no free port near {wanted}")
 
 
-def prepare(settings: Settings) -> str:
-    """Rows of a new hub: the demo's callers and one administrator's token."""
+def prepare(settings: Settings) -> tuple[str, str]:
+    """Rows of a new hub: callers, an administrator's token, a radiologist with a password of this demo."""
     engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
@@ -112,8 +113,10 @@ def prepare(settings: Settings) -> str:
         callers.write_callers(session, settings.callers)
         account = accounts.add_account(session, "demo", accounts.Role.ADMIN)
         token = accounts.issue_token(session, account, label="demo")
+        password = secrets.token_urlsafe(9)
+        accounts.add_account(session, "dr.demo", accounts.Role.RADIOLOGIST, password=password)
     engine.dispose()
-    return token
+    return token, password
 
 
 @contextmanager
@@ -211,7 +214,7 @@ def main() -> None:
         "HUB_DICOM_PORT": str(dicom_port),
     }
     settings = read_settings(environment)
-    token = prepare(settings)
+    token, password = prepare(settings)
     address = f"http://127.0.0.1:{http_port}"
     say(f"Starting the hub: {address}, DICOM {settings.ae_title}@127.0.0.1:{dicom_port}")
     with hub(environment, address) as server:
@@ -219,7 +222,8 @@ def main() -> None:
             send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
         say("\nResearch use only. Simulated CT unless you gave a folder; weights are not cleared for care.")
         if not arguments.once:
-            say(f"\nThe hub stays up: {address}/docs   token: {token}\nPress Ctrl-C to stop.")
+            say(f"\nThe worklist: {address}/   sign in as dr.demo, password {password}")
+            say(f"The API: {address}/docs   token: {token}\nPress Ctrl-C to stop.")
             try:
                 server.wait()
             except KeyboardInterrupt:
