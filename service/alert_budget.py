@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from model.stroke import Decision
 from service.db import now
 from service.findings import Analysis
+from service.hospitals import Hospital
 from service.reviews import Review
 from service.states import CLOCK, GROUPS, StudyState, milliseconds
 from service.studies import Study
@@ -55,6 +56,12 @@ def alert_budget(session: Session, hcode: str, *, days: int = DAYS) -> AlertBudg
         reviewed=len(verdicts),
         right=sum(verdicts),
     )
+
+
+def hospitals_with_flags(session: Session) -> set[str]:
+    """The hospitals at which a study stands flagged; the others have no figures worth asking for."""
+    flagged = select(Study.id).where(Study.hcode == Hospital.hcode, Study.state == StudyState.FLAGGED)
+    return set(session.scalars(select(Hospital.hcode).where(flagged.exists())))
 
 
 def _count_flags(session: Session, hcode: str, days: int) -> int:

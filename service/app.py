@@ -38,7 +38,7 @@ from service.db import make_engine
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
-from service.web import account, assets, entrance, error, preferences, selftest, study, worklist
+from service.web import account, assets, console, entrance, error, preferences, selftest, study, worklist
 from service.web import receipts as receipts_page
 
 VERSION = "0.1.0"
@@ -71,6 +71,7 @@ PARTS = (
     study,
     receipts_page,
     selftest,
+    console,
 )
 """The modules whose routes the app has."""
 

@@ -71,6 +71,11 @@ def close_circuit(session: Session, peer: str) -> None:
     circuit_of(session, peer).open_until = None
 
 
+def list_circuits(session: Session) -> Sequence[Circuit]:
+    """What is known of every destination that was ever called."""
+    return session.scalars(select(Circuit).order_by(Circuit.peer)).all()
+
+
 def open_circuits(session: Session, at: datetime) -> Sequence[Circuit]:
     """Destinations that are being spared at this moment, the longest-suffering first."""
     query = select(Circuit).where(Circuit.failures > 0).order_by(Circuit.failures.desc(), Circuit.peer)

@@ -112,6 +112,11 @@ def record_prediction(
     return findings
 
 
+def newest_analysis(session: Session) -> Analysis | None:
+    """What was analysed last, of any study; tells which model is at work."""
+    return session.scalars(select(Analysis).order_by(Analysis.id.desc()).limit(1)).first()
+
+
 def analysis_of(session: Session, study: Study, revision: int | None = None) -> Analysis | None:
     """The analysis of a revision (of the current one when None), if it is there."""
     wanted = study.revision if revision is None else revision

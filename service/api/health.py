@@ -35,7 +35,7 @@ def alive() -> dict[str, str]:
 @router.get("/readyz", responses={503: {"description": "A part is not ready"}})
 def ready(request: Request) -> JSONResponse:
     """Whether each part that a study needs is there."""
-    parts = {name: _holds(name, check, request.app) for name, check in CHECKS.items()}
+    parts = parts_ready(request.app)
     whole = all(parts.values())
     return JSONResponse(
         {
@@ -44,6 +44,11 @@ def ready(request: Request) -> JSONResponse:
         },
         status_code=200 if whole else 503,
     )
+
+
+def parts_ready(app: FastAPI) -> dict[str, bool]:
+    """Each part that a study needs, and whether it is there."""
+    return {name: _holds(name, check, app) for name, check in CHECKS.items()}
 
 
 @router.get("/metrics", response_class=Response)

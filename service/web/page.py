@@ -37,6 +37,7 @@ NAVIGATION = (
     NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
     NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
     NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),
+    NavigationEntry("console", "/console", "settings", Permission.ADMINISTER),
     NavigationEntry("account", "/account", "user", None),
 )
 """The navigation in order. Whom a page lets in is said by its route; this only spares people dead ends."""
