@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -34,6 +33,7 @@ from pynetdicom.presentation import PresentationContext, build_context, negotiat
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from pacs_gateway.storage_classes import is_storage
 from pacs_gateway.upper_layer import INVALID_PARAMETER, MAX_PDU, ProtocolError
 
 JPEG_XL = ("1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111", "1.2.840.10008.1.2.4.112")
@@ -66,24 +66,10 @@ IAN = "1.2.840.10008.5.1.4.33"
 NOTICES = frozenset({COMMITMENT, MPPS, IAN})
 NOTICE_SYNTAXES: tuple[str, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
 
-STANDARD_ROOT = "1.2.840.10008."
-STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
-
 # A-ASSOCIATE-RJ - PS3.8 table 9-21: result, source, reason
 CALLING_AE_NOT_RECOGNISED = (1, 1, 3)
 CALLED_AE_NOT_RECOGNISED = (1, 1, 7)
 LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
-
-
-def is_storage(sop_class_uid: str) -> bool:
-    """Whether instances of the class are stored: all that the standard calls storage, and private ones."""
-    known = UID_dictionary.get(sop_class_uid)
-    if known is None:
-        return not sop_class_uid.startswith(STANDARD_ROOT) or sop_class_uid.startswith(STORAGE_ROOT)
-    name, kind = known[0], known[1]
-    if kind != "SOP Class" or "Commitment" in name or name == "Media Storage Directory Storage":
-        return False
-    return "Storage" in name or (not name and sop_class_uid.startswith(STORAGE_ROOT))
 
 
 def decode_request(content: bytes) -> A_ASSOCIATE:

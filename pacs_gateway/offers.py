@@ -4,9 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
-from pynetdicom.presentation import PresentationContext
+
+if TYPE_CHECKING:
+    from pynetdicom.presentation import PresentationContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class OfferedContext:
 Offer = tuple[OfferedContext, ...]
 
 
-def offer_of(proposed: Sequence[PresentationContext], agreed: Mapping[int, str]) -> Offer:
+def offer_of(proposed: "Sequence[PresentationContext]", agreed: Mapping[int, str]) -> Offer:
     """The contexts of an A-ASSOCIATE-RQ, with what was agreed by context id."""
     return tuple(
         OfferedContext(

@@ -12,8 +12,8 @@ from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import InstanceHeader
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.incoming import Incoming, SopMismatch
-from pacs_gateway.negotiation import is_storage
 from pacs_gateway.spool import NoRoom, TooLarge
+from pacs_gateway.storage_classes import is_storage
 
 log = logging.getLogger(__name__)
 

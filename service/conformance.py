@@ -13,6 +13,7 @@ from pacs_gateway.frames import MEDIA_TYPES
 from pacs_gateway.listener import Listener
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.query import STORED_BY_GET
+from pacs_gateway.storage_classes import is_storage
 from pacs_gateway.tls import CIPHERS
 from pacs_gateway.upper_layer import MAX_PDU
 from service.api import drawings, qido, stow, wado
@@ -108,7 +109,7 @@ def _storage() -> str:
     known = sorted(
         (entry[0], uid)
         for uid, entry in UID_dictionary.items()
-        if entry[0] and not entry[3] and negotiation.is_storage(uid)
+        if entry[0] and not entry[3] and is_storage(uid)
     )
     return f"""
 ## 3 Storage (SCP)

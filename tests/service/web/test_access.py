@@ -1,0 +1,93 @@
+"""Every page: closed to whoever is not signed in, open to the roles of its rule and to no other."""
+
+import re
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from service.accounts import Role
+from service.app import PARTS
+from tests.service.factories import UDON
+from tests.service.web.conftest import Enter, Person
+
+OPEN = {"/login", "/preferences", "/static/{name:path}", "/docs"}
+"""Pages for whoever comes; everything else needs somebody who signed in."""
+
+READERS = {Role.TECHNICIAN, Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ML, Role.ADMIN}
+REVIEWERS = {Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN}
+SENDERS = {Role.VENDOR, Role.TECHNICIAN, Role.ADMIN}
+EVERYBODY = set(Role)
+RULES: dict[str, set[Role]] = {
+    "GET /": READERS,
+    "POST /search": READERS - {Role.ML},
+    "GET /studies/{uid}": READERS,
+    "POST /studies/{uid}/review": REVIEWERS,
+    "POST /studies/{uid}/undo": REVIEWERS,
+    "POST /studies/{uid}/sign": REVIEWERS,
+    "POST /studies/{uid}/report": REVIEWERS,
+    "GET /account": EVERYBODY,
+    "POST /account/password": EVERYBODY,
+    "GET /hospital": EVERYBODY,
+    "POST /hospital": EVERYBODY,
+    "POST /logout": EVERYBODY,
+    "GET /receipts": SENDERS,
+    "GET /selftest": SENDERS,
+    "GET /console": {Role.ADMIN},
+    "POST /console/hospitals/{hcode}/mode": {Role.ADMIN},
+    "POST /console/studies/{uid}/again": {Role.ADMIN},
+    "GET /viewer/{path:path}": READERS,
+}
+"""Who may open or send what. A page that is not here fails the test: it has no rule."""
+
+
+def pages(app: FastAPI) -> list[str]:
+    described = app.openapi()["paths"]
+    routes = [route for part in PARTS for route in part.router.routes if isinstance(route, APIRoute)]
+    return [
+        f"{method} {route.path}"
+        for route in routes
+        if route.path not in described and route.path not in OPEN
+        for method in sorted(route.methods - {"HEAD"})
+    ]
+
+
+VALUES = {"uid": "1.2.3", "hcode": UDON, "path": "index.html", "number": "1", "key": "x"}
+
+
+def fill(path: str) -> str:
+    return re.sub(r"\{(\w+)[^}]*\}", lambda part: VALUES[part[1]], path)
+
+
+def test_every_page_has_a_rule(app: FastAPI) -> None:
+    assert set(pages(app)) - set(RULES) == set()
+    assert len(pages(app)) >= 14
+
+
+def test_no_page_opens_to_who_has_not_signed_in(app: FastAPI, person: Person) -> None:
+    for page in pages(app):
+        method, path = page.split()
+        answer = person.client.request(method, fill(path), follow_redirects=False)
+        assert answer.status_code in (303, 401, 403), page
+        if answer.status_code == 303:
+            assert answer.headers["location"].startswith("/login"), page
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role: Role) -> None:
+    someone = enter(role)
+    wrong = []
+    for page in pages(app):
+        method, path = page.split()
+        if page == "POST /logout":
+            continue  # would end the test's own session
+        values = {"verdict": "agree", "text": "no hemorrhage", "hospital": UDON, "mode": "live"}
+        answer = (
+            someone.get(fill(path), follow_redirects=False)
+            if method == "GET"
+            else someone.post(fill(path), values)
+        )
+        refused = answer.status_code == 403
+        if refused == (role in RULES[page]):
+            wrong.append((page, answer.status_code))
+    assert wrong == []
