@@ -139,7 +139,7 @@ def recognise_window(brains: Sequence[npt.NDArray[np.float64]]) -> Window:
     below = middle - 2 * (high - low)
     if middle < 84 and below < 60:
         return 0.0, 100.0
-    if middle < 101 and below < 62:
+    if middle < 101 and below < 66:
         return 0.0, 80.0
     if middle > 108 and below > 86 and len(told) >= ENOUGH_STUDIES:
         return -40.0, 120.0

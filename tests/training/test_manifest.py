@@ -51,5 +51,5 @@ class TestReadManifest:
     def test_a_folder_that_is_not_there_is_no_refused_study(self, tmp_path: Path) -> None:
         path = write(tmp_path, {"case": "a", "source": "real", "labels": {}})
         (tmp_path / "a").rmdir()
-        with pytest.raises(BadManifest, match="is not a folder"):
+        with pytest.raises(BadManifest, match="does not exist"):
             read_manifest(path)
