@@ -12,10 +12,12 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from service.errors import HubError
+from service.fhir.bundle import outcome
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+FHIR_JSON = "application/fhir+json"
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -120,6 +122,9 @@ def _problem(
     if (page := request.app.state.error_page(request, status, kind.rpartition(":")[2], detail)) is not None:
         answer: Response = page
         return answer
+    if request.url.path.startswith("/fhir/"):
+        said = outcome(status, detail)
+        return JSONResponse(said, status_code=status, headers=headers, media_type=FHIR_JSON)
     content = {
         "type": kind,
         "title": title,

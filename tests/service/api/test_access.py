@@ -12,7 +12,7 @@ from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/fhir/metadata"}
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/deliveries": {"study": "1.2.3", "peer": "udon-pacs"},
     "/api/v1/studies/{uid}/review": {"verdict": "agree"},
@@ -47,6 +47,7 @@ PARAMETERS: dict[str, object] = {
     "numbers": "1",
     "tag": "7FE00010",
     "path": "index.html",
+    "kind": "ImagingStudy",
 }
 
 
@@ -71,7 +72,8 @@ def test_every_route_but_the_open_ones_asks_for_a_token(app: FastAPI, anonymous:
             continue
         assert answer.status_code == 401, path
         assert answer.headers["www-authenticate"] == "Bearer"
-        assert answer.headers["content-type"] == "application/problem+json"
+        spoken = "fhir" if path.startswith("/fhir/") else "problem"
+        assert answer.headers["content-type"] == f"application/{spoken}+json"
         asked.append(path)
     assert len(asked) >= 14
 
