@@ -29,6 +29,8 @@ BUSY_TIMEOUT_MS = 30_000
 UPGRADE_LOCK = 0x4855_4231
 """Any number, the same in every hub: only one process upgrades a PostgreSQL database at a time."""
 
+UNMODELLED = ("patient_names", "ix_studies_name_grams")
+
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -69,6 +71,11 @@ class Base(DeclarativeBase):
         list[Any]: Json,
         dict[str, Any]: Json,
     }
+
+
+def is_modelled(name: str | None, kind: str, _parents: object = None) -> bool:
+    """Whether a table or index is described by the models; those of the search by name are not."""
+    return kind not in ("table", "index") or not (name or "").startswith(UNMODELLED)
 
 
 def words(closed: type[StrEnum]) -> Enum:

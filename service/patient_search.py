@@ -1,8 +1,14 @@
-"""Find a person's studies by HN or by a part of the name, in any of its component groups."""
+"""Find a person's studies by HN or by a part of the name, in any of its component groups.
 
-from collections.abc import Sequence
+A name is looked up by three letters at a time, so that a million studies are not read through: SQLite keeps a
+full-text table (`patient_names`), PostgreSQL an index over `name_grams`; migration 0008 makes both. What they
+find is checked against the name itself.
+"""
 
-from sqlalchemy import and_, func, or_, select
+from collections.abc import Iterable, Iterator, Sequence
+
+from sqlalchemy import ColumnElement, Integer, Select, String, Text, cast, column, func, select, table
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
@@ -12,18 +18,29 @@ from service.studies import Study
 SHORTEST = 2
 """Characters; a single letter would find nearly everybody."""
 
+BEGIN = "^"
+"""Stands before and after every part of a name; a word of two letters is looked for where a part begins."""
+
+LAST = "\U0010ffff"
+
+NAMES = table("patient_names", column("rowid", Integer), column("patient_names", String))
+
 
 def find_patients(session: Session, viewer: Viewer, text: str, *, limit: int = 50) -> Sequence[Study]:
-    """Studies whose HN begins with `text` or whose name holds every word of it, newest first."""
-    words = clean(text).split()
+    """Studies whose HN begins with `text`, by HN; then those whose name holds every word of it, newest first.
+
+    A word of two letters must begin a part of the name, because those that hold it anywhere are too many; a
+    word of one letter only narrows what another word has found.
+    """
+    words = clean(text).translate({ord(sign): " " for sign in "^="}).split()
     if sum(map(len, words)) < SHORTEST:
         return ()
-    name = func.lower(Study.patient_name)
-    by_name = and_(*(name.like(f"%{_literal(word.lower())}%", escape="\\") for word in words))
-    by_number = Study.patient_id.like(f"{_literal(words[0])}%", escape="\\") if len(words) == 1 else None
-    wanted = by_name if by_number is None else or_(by_number, by_name)
-    query = select(Study).where(visible_to(viewer, Study.hcode), wanted)
-    return session.scalars(query.order_by(Study.id.desc()).limit(limit)).all()
+    found: dict[int, Study] = {}
+    if len(words) == 1:
+        found |= {each.id: each for each in _by_number(session, viewer, words[0], limit)}
+    if len(found) < limit:
+        found |= {each.id: each for each in _by_name(session, viewer, words, limit)}
+    return list(found.values())[:limit]
 
 
 def other_studies(session: Session, viewer: Viewer, study: Study, *, limit: int = 20) -> Sequence[Study]:
@@ -32,18 +49,64 @@ def other_studies(session: Session, viewer: Viewer, study: Study, *, limit: int 
     In one hospital the HN tells who it is. Elsewhere name, sex and day of birth must all agree, and it is for
     the reader to judge whether it is the same person.
     """
-    same_number = (Study.hcode == study.hcode) & (Study.patient_id == study.patient_id)
-    conditions = [same_number] if study.patient_id else []
+    ways: list[list[ColumnElement[bool]]] = []
+    if study.patient_id:
+        ways.append([Study.hcode == study.hcode, Study.patient_id == study.patient_id])
     if study.patient_name and study.birth_date:
-        conditions.append(
-            (Study.patient_name == study.patient_name)
-            & (Study.birth_date == study.birth_date)
-            & (Study.sex == study.sex)
-        )
-    if not conditions:
+        person = (Study.birth_date == study.birth_date, Study.sex == study.sex)
+        ways.append([*person, Study.patient_name == study.patient_name])
+    found: dict[int, Study] = {}
+    for way in ways:  # one query each: with OR between them a database may give up on both indexes
+        query = select(Study).where(visible_to(viewer, Study.hcode), Study.id != study.id, *way)
+        found |= {each.id: each for each in session.scalars(query.order_by(Study.id.desc()).limit(limit))}
+    return [found[each] for each in sorted(found, reverse=True)[:limit]]
+
+
+def _by_number(session: Session, viewer: Viewer, begin: str, limit: int) -> Sequence[Study]:
+    if session.get_bind().dialect.name == "sqlite":
+        # SQLite's LIKE takes letters of either case for equal, and therefore no index
+        begins = Study.patient_id.between(begin, begin + LAST)
+    else:
+        begins = Study.patient_id.like(f"{_literal(begin)}%", escape="\\")
+    query = select(Study).where(visible_to(viewer, Study.hcode), begins)
+    return session.scalars(query.order_by(Study.patient_id, Study.id.desc()).limit(limit)).all()
+
+
+def _by_name(session: Session, viewer: Viewer, words: Sequence[str], limit: int) -> Sequence[Study]:
+    grams = list(dict.fromkeys(gram for word in words for gram in _grams(word.lower())))
+    if not grams:
         return ()
-    query = select(Study).where(visible_to(viewer, Study.hcode), Study.id != study.id, or_(*conditions))
-    return session.scalars(query.order_by(Study.id.desc()).limit(limit)).all()
+    name = func.lower(Study.patient_name)
+    holds = [name.like(f"%{_literal(word.lower())}%", escape="\\") for word in words]
+    query = select(Study).where(visible_to(viewer, Study.hcode), *holds).limit(limit)
+    if session.get_bind().dialect.name == "sqlite":
+        return session.scalars(_in_full_text(query, grams, viewer)).all()
+    hospital = [] if viewer.sees_region else [f"#{viewer.hcode or ''}"]
+    wanted = cast([*grams, *hospital], ARRAY(Text))
+    indexed = func.name_grams(Study.patient_name, Study.hcode, type_=ARRAY(Text))
+    return session.scalars(query.where(indexed.contains(wanted)).order_by(Study.id.desc())).all()
+
+
+def _in_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) -> Select[Study]:
+    """The query led by the full-text table, which gives its rows newest first and stops at the limit."""
+    wanted = f"name : ({_all(grams)})"
+    if not viewer.sees_region:
+        hcode = viewer.hcode or "none"
+        wanted += f" AND hospital : ({_all(hcode[at : at + 3] for at in range(len(hcode) - 2))})"
+    match = NAMES.c.patient_names.op("MATCH")(wanted)
+    joined = query.select_from(NAMES.join(Study, Study.id == NAMES.c.rowid))
+    return joined.where(match).order_by(NAMES.c.rowid.desc())
+
+
+def _grams(word: str) -> Iterator[str]:
+    if len(word) == SHORTEST:
+        yield BEGIN + word
+    for at in range(len(word) - 2):
+        yield word[at : at + 3]
+
+
+def _all(grams: Iterable[str]) -> str:
+    return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams)
 
 
 def _literal(text: str) -> str:

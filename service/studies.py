@@ -37,6 +37,8 @@ class Study(Base):
         Index("ix_studies_state_place", "state", "place", "id"),
         Index("ix_studies_hcode_state_place", "hcode", "state", "place", "id"),
         Index("ix_studies_patient", "hcode", "patient_id"),
+        Index("ix_studies_patient_id", "patient_id", postgresql_ops={"patient_id": "text_pattern_ops"}),
+        Index("ix_studies_birth_date", "birth_date", "sex"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -90,9 +92,8 @@ def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Stu
     Raises:
         NotFound: otherwise; the two are not told apart.
     """
-    query = select(Study).where(
-        Study.study_instance_uid == clean(study_instance_uid), visible_to(viewer, Study.hcode)
-    )
+    uid = clean(study_instance_uid)
+    query = select(Study).where(Study.study_instance_uid == uid, visible_to(viewer, Study.hcode))
     if study := session.scalar(query):
         return study
     raise NotFound(f"no study {study_instance_uid!r}")

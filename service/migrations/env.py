@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import Connection
 
-from service.db import Base, make_engine
+from service.db import Base, is_modelled, make_engine
 from service.settings import read_settings
 from service.tables import TABLE_MODULES  # noqa: F401
 
@@ -16,6 +16,7 @@ def migrate(connection: Connection) -> None:
         render_as_batch=True,
         transactional_ddl=True,
         compare_type=True,
+        include_name=is_modelled,
     )
     with context.begin_transaction():
         context.run_migrations()
