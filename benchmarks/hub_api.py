@@ -55,17 +55,18 @@ def hub_api(data: Path, paths: Sequence[Path]) -> Iterator[Server]:
     data.mkdir(parents=True)
     command("account", "add", "bench", "--role", "admin", "--hospital", HOSPITAL)
     token = command("account", "token", "bench").strip().splitlines()[-1]
-    _admit(environment, paths)
+    admit_studies(environment, paths)
     process = subprocess.Popen([*hub, "api"], env=environment, cwd=ROOT)
     try:
-        _wait(f"http://127.0.0.1:{port}/healthz")
+        wait_for(f"http://127.0.0.1:{port}/healthz")
         yield Server("hub", port, "/dicomweb", {"Authorization": f"Bearer {token}"})
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _admit(environment: Mapping[str, str], paths: Sequence[Path]) -> None:
+def admit_studies(environment: Mapping[str, str], paths: Sequence[Path]) -> None:
+    """Take the studies of `paths` in as a hospital's and describe them, without a listener and a worker."""
     settings = read_settings(environment)
     engine = make_engine(settings.database)
     storage = open_storage(settings.storage, settings.storage_folder)
@@ -105,14 +106,15 @@ def orthanc_web(folder: Path) -> Iterator[Server]:
         ["Orthanc", str(folder / "orthanc.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait(f"http://127.0.0.1:{port}/system")
+        wait_for(f"http://127.0.0.1:{port}/system")
         yield Server("Orthanc", port, "/dicom-web", {})
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def _wait(address: str) -> None:
+def wait_for(address: str) -> None:
+    """Until a server answers 200."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
