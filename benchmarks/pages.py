@@ -37,6 +37,7 @@ SERVER = "HUB_TEST_DATABASE_URL"
 """Where scripts/with-postgres says that its server is."""
 P95_MS, WORKLIST_KB, SLICE_KB, SLICE_S = 50.0, 100.0, 60.0, 2.0
 DEEP = 50
+KEPT_ALIVE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Person:
         self._headers = {"Cookie": cookies, "Accept": "text/html", "Accept-Encoding": "gzip"}
         place = urlsplit(hub.address)
         self._connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+        self._asked = 0.0
 
     def get(self, path: str) -> bytes:
         """A page that must answer 200."""
@@ -68,10 +70,13 @@ class Person:
         return self._ask("POST", path, urlencode({"csrf_token": self._mark, **values}))
 
     def _ask(self, method: str, path: str, body: str | None) -> bytes:
+        if time.monotonic() - self._asked > KEPT_ALIVE_S:
+            self._connection.close()  # the server has, while somebody else was measured
         form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
         self._connection.request(method, path, body, {**self._headers, **form})
         answer = self._connection.getresponse()
         content = answer.read()
+        self._asked = time.monotonic()
         if answer.status != 200:
             raise SystemExit(f"{method} {path} answers {answer.status}: {content[:300]!r}")
         return content
@@ -168,7 +173,7 @@ def serve_rows(folder: Path, studies: int, times: int) -> None:
     url = server.rpartition("/")[0].replace("postgresql:", "postgresql+psycopg:") + "/pages"
     say(f"filling PostgreSQL with {studies:,} studies")
     start = time.perf_counter()
-    fill(url, studies)
+    fill(url, studies, source=folder.with_name("sqlite") / "hub.sqlite")
     say(f"filled in {time.perf_counter() - start:.0f} s")
     with psycopg.connect(server, autocommit=True) as connection:  # from here on as in life: durable
         connection.execute("ALTER SYSTEM SET fsync = on")

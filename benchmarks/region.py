@@ -54,8 +54,15 @@ FLAG_COLUMNS = ("study_id", "stroke_type", "hcode", "state", "place")
 Row = tuple[str | int | float | None, ...]
 
 
-def fill(url: str, number: int, *, seed: int = 8) -> None:
-    """Upgrade an empty database and add `number` studies of the last five years, with what stands flagged."""
+def fill(url: str, number: int, *, seed: int = 8, source: Path | None = None) -> None:
+    """Upgrade an empty database and add `number` studies of the last five years, with what stands flagged.
+
+    Args:
+        url: The database.
+        number: How many studies.
+        seed: Of the chances.
+        source: A SQLite database that was filled before; its studies are copied, which is faster.
+    """
     engine = make_engine(url)
     upgrade(engine)
     with session_scope(engine) as session:
@@ -63,7 +70,7 @@ def fill(url: str, number: int, *, seed: int = 8) -> None:
     with session_scope(engine, write=False) as session:
         weights = {each.hcode: float(each.ct_patients_per_month or 20) for each in list_hospitals(session)}
     engine.dispose()
-    rows = _chunks(np.random.default_rng(seed), weights, number)
+    rows = _copied(source) if source else _chunks(np.random.default_rng(seed), weights, number)
     if url.startswith("sqlite"):
         _into_sqlite(Path(url.removeprefix("sqlite:///")), rows)
     else:
@@ -123,6 +130,15 @@ def _chunks(
             for kind in (KINDS[0], KINDS[1 + person % 5])
         ]
         yield list(zip(*columns, strict=True)), flags
+
+
+def _copied(source: Path) -> Iterator[tuple[list[Row], list[Row]]]:
+    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection:
+        for table, columns in (("studies", COLUMNS), ("study_flags", FLAG_COLUMNS)):
+            number = "id" if table == "studies" else "study_id"
+            found = connection.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {number} >= {FIRST}")
+            while chunk := found.fetchmany(CHUNK):
+                yield (chunk, []) if table == "studies" else ([], chunk)
 
 
 @cache

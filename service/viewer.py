@@ -48,7 +48,7 @@ def install_viewer(folder: Path, *, package: Path | None = None) -> int:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".viewer-") as scratch:
-        packed = package or _fetch(Path(scratch))
+        packed = package or fetch_package(Path(scratch))
         _check(packed)
         fresh = Path(scratch) / "dist"
         count = _unpack(packed, fresh)
@@ -58,7 +58,12 @@ def install_viewer(folder: Path, *, package: Path | None = None) -> int:
     return count
 
 
-def _fetch(scratch: Path) -> Path:
+def fetch_package(scratch: Path) -> Path:
+    """Fetch the package with npm into a folder, unchecked.
+
+    Raises:
+        Unavailable: npm is not there, or could not fetch it.
+    """
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable(
@@ -165,6 +170,7 @@ def viewer_config(dicomweb: str) -> str:
         "showCPUFallbackMessage": True,
         "strictZSpacingForVolumeViewport": True,
         "investigationalUseDialog": {"option": "never"},
+        "disableConfirmationPrompts": True,
         "maxNumRequests": {"interaction": 100, "thumbnail": 5, "prefetch": 25},
         "customizationService": [
             {"cornerstone.windowLevelPresets": {"$set": {"CT": presets}}, "ohif.tours": {"$set": []}}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Path, Request, Response
 from sqlalchemy import select
@@ -160,7 +161,7 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "types": list(StrokeType),
         "sides": list(Side),
         "hindrances": list(Hindrance),
-        "viewer_installed": (request.app.state.settings.viewer / "index.html").is_file(),
+        "full_viewer": _full_viewer(request, study, analysis),
     }
     note_read(request, session, viewer, "study.read", study_id=study.id)
     return render(request, "study.html", viewer, **values)
@@ -184,6 +185,17 @@ def _bars(study: Study, analysis: Analysis) -> list[Bar]:
         highest = max(each["probabilities"].values(), default=0.0)
         bars.append(Bar(number, highest, f"{place}/{uid}/frames/{seen[uid]}/rendered"))
     return bars
+
+
+def _full_viewer(request: Request, study: Study, analysis: Analysis | None) -> str | None:
+    """Where OHIF opens the study, on its most telling slice; None where OHIF is not installed."""
+    if not study.revision or not (request.app.state.settings.viewer / "index.html").is_file():
+        return None
+    asked = {"StudyInstanceUIDs": study.study_instance_uid}
+    if analysis and analysis.key_slices:
+        telling = analysis.slices[analysis.key_slices[0][0]]["sop_instance_uid"]
+        asked |= {"initialSeriesInstanceUID": analysis.series_instance_uid, "initialSopInstanceUID": telling}
+    return f"/viewer/viewer?{urlencode(asked)}"
 
 
 def _deliveries(session: Session, study: Study) -> Sequence[Delivery]:
