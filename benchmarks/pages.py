@@ -218,12 +218,12 @@ def main() -> None:
     """Run it and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--long", action="store_true", help="1000 requests of each page instead of 200")
+    parser.add_argument("--long", action="store_true", help="1000 requests of each page instead of 100")
     parser.add_argument("--studies", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--on-server", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    times = arguments.times or (1000 if arguments.long else 200)
+    times = arguments.times or (1000 if arguments.long else 100)
     if arguments.on_server:
         serve_rows(arguments.on_server, arguments.studies, times)
         return

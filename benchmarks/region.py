@@ -18,7 +18,7 @@ from service.hospitals import list_hospitals, seed_hospitals
 from service.states import CLOCK, Lane, Priority, StudyState, place_of
 
 FIRST = 1_000_000
-"""Number of the first row; those of real studies come before."""
+"""Number of the first row."""
 YEARS = 5
 REVIEWED = 0.98
 CHUNK = 20_000
@@ -70,7 +70,7 @@ def fill(url: str, number: int, *, seed: int = 8, source: Path | None = None) ->
     with session_scope(engine, write=False) as session:
         weights = {each.hcode: float(each.ct_patients_per_month or 20) for each in list_hospitals(session)}
     engine.dispose()
-    rows = _copied(source) if source else _chunks(np.random.default_rng(seed), weights, number)
+    rows = _copied(source, number) if source else _chunks(np.random.default_rng(seed), weights, number)
     if url.startswith("sqlite"):
         _into_sqlite(Path(url.removeprefix("sqlite:///")), rows)
     else:
@@ -132,11 +132,13 @@ def _chunks(
         yield list(zip(*columns, strict=True)), flags
 
 
-def _copied(source: Path) -> Iterator[tuple[list[Row], list[Row]]]:
+def _copied(source: Path, number: int) -> Iterator[tuple[list[Row], list[Row]]]:
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as connection:
         for table, columns in (("studies", COLUMNS), ("study_flags", FLAG_COLUMNS)):
-            number = "id" if table == "studies" else "study_id"
-            found = connection.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {number} >= {FIRST}")
+            found = connection.execute(
+                f"SELECT {', '.join(columns)} FROM {table} WHERE {columns[0]} BETWEEN ? AND ?",
+                (FIRST, FIRST + number - 1),
+            )
             while chunk := found.fetchmany(CHUNK):
                 yield (chunk, []) if table == "studies" else ([], chunk)
 

@@ -13,13 +13,16 @@ branch_labels = None
 depends_on = None
 
 FUNCTION = """
-CREATE FUNCTION name_grams(name text, hcode text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT array_append(
-        ARRAY(SELECT DISTINCT substr(marked, n, 3) FROM generate_series(1, length(marked) - 2) AS n),
-        '#' || coalesce(hcode, '')
-    )
-    FROM (SELECT '^' || translate(lower(name), '= ', '^^') || '^' AS marked) AS one
-$$
+CREATE FUNCTION name_grams(name text, hcode text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    marked text := '^' || translate(lower(name), '= ', '^^') || '^';
+    grams text[] := ARRAY['#' || coalesce(hcode, '')];
+BEGIN
+    FOR n IN 1 .. length(marked) - 2 LOOP
+        grams := grams || substr(marked, n, 3);
+    END LOOP;
+    RETURN grams;
+END $$
 """
 TABLE = """
 CREATE VIRTUAL TABLE patient_names USING fts5(name, hospital, content='', tokenize='trigram', detail=column)

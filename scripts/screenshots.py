@@ -1,0 +1,157 @@
+"""Pictures of every page, to be looked at: three widths, dark and light, Thai and English.
+
+    python -m scripts.screenshots OUT [CT-FOLDER...]
+
+Starts a hub of its own with simulated studies (and those of the folders), lets a radiologist work on some,
+opens every page as somebody who may, and writes OUT/PAGE-WIDTH-THEME-LANGUAGE.png. Says which pages are
+wider than the window and which texts have too little contrast (WCAG 2.2 AA, 1.4.3); exit status 1 when any.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pacs_gateway.sender import Peer
+from scripts import demo
+from service.accounts import PERMISSIONS, Role, add_account
+from service.db import make_engine, session_scope
+from service.settings import Settings, read_settings
+from service.web.page import NAVIGATION
+
+WIDTHS = {1440: 900, 1024: 768, 390: 844}
+THEMES = ("dark", "light")
+LANGUAGES = ("th", "en")
+PASSWORD = "only for pictures"
+UDON = "10671"
+PEOPLE = {Role.RADIOLOGIST: None, Role.ADMIN: None, Role.VENDOR: UDON, Role.REFERRER: UDON, Role.ML: None}
+DEFECTS = Path(__file__).with_name("defects.js")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One page as one person opens it."""
+
+    name: str
+    role: Role | None
+    path: str
+
+
+def views(client: httpx.Client) -> Iterator[View]:
+    """Every place of the navigation, a study of each state, and the pages without a place."""
+    yield View("login", None, "/login")
+    for place in NAVIGATION:
+        may = place.permission in (None, *PERMISSIONS[Role.RADIOLOGIST])
+        role = Role.RADIOLOGIST if may else Role.ADMIN
+        yield View(place.key, role, place.path)
+    yield View("worklist-empty", Role.RADIOLOGIST, "/?state=failed")
+    yield View("worklist-unnamed", Role.ML, "/")
+    yield View("selftest-vendor", Role.VENDOR, "/selftest")
+    yield View("not-found", Role.RADIOLOGIST, "/studies/9.9")
+    yield View("not-allowed", Role.VENDOR, "/")
+    seen: dict[str, str] = {}
+    for study in client.get("/api/v1/studies").json()["studies"]:
+        seen.setdefault(study["state"], study["study_instance_uid"])
+    for state, uid in seen.items():
+        yield View(f"study-{state}", Role.RADIOLOGIST, f"/studies/{uid}")
+        if state == "clear":
+            yield View("study-clear-referrer", Role.REFERRER, f"/studies/{uid}")
+
+
+def work(client: httpx.Client) -> None:
+    """What a night leaves behind: a review, a report, a silent hospital."""
+    studies = client.get("/api/v1/studies", params={"state": "flagged"}).json()["studies"]
+    if len(studies) > 1:
+        uid = studies[-1]["study_instance_uid"]
+        client.post(f"/api/v1/studies/{uid}/review", json={"verdict": "agree"}).raise_for_status()
+        text = "Haemorrhage: right basal ganglia. Midline shift: 4 mm. Impression: acute ICH."
+        client.post(f"/api/v1/studies/{uid}/report", json={"text": text}).raise_for_status()
+    client.post("/api/v1/hospitals/10705/mode", json={"mode": "silent"}).raise_for_status()
+
+
+def pictures(browser: Browser, address: str, client: httpx.Client, out: Path) -> list[str]:
+    """Take them all; what is wrong with each, in words."""
+    wrong = []
+    wanted = list(views(client))
+    for theme, language in product(THEMES, LANGUAGES):
+        for role in dict.fromkeys(view.role for view in wanted):
+            context = browser.new_context(base_url=address, locale="th-TH")
+            chosen = {"hub_theme": theme, "hub_language": language}
+            context.add_cookies([{"name": k, "value": v, "url": address} for k, v in chosen.items()])
+            page = context.new_page()
+            if role is not None:
+                sign_in(page, role)
+            for view, (width, height) in product([v for v in wanted if v.role is role], WIDTHS.items()):
+                name = f"{view.name}-{width}-{theme}-{language}"
+                page.set_viewport_size({"width": width, "height": height})
+                page.goto(view.path)
+                page.wait_for_load_state("networkidle")
+                page.screenshot(path=out / f"{name}.png", full_page=True)
+                wrong += [f"{name}: {each}" for each in page.evaluate(DEFECTS.read_text())]
+            context.close()
+    return wrong
+
+
+def sign_in(page: Page, role: Role) -> None:
+    """Through the form."""
+    page.goto("/login")
+    page.fill("input[name=username]", f"{role.value}.demo")
+    page.fill("input[name=password]", PASSWORD)
+    page.press("input[name=password]", "Enter")
+    page.wait_for_selector(".whoami")
+
+
+def add_people(settings: Settings) -> None:
+    """One person of each role that has pages of its own."""
+    engine = make_engine(settings.database)
+    with session_scope(engine) as session:
+        for role, hcode in PEOPLE.items():
+            add_account(session, f"{role.value}.demo", role, hcode=hcode, password=PASSWORD)
+    engine.dispose()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts.screenshots", description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder for the pictures")
+    parser.add_argument("folders", nargs="*", type=Path, help="folders of CT studies to send as well")
+    arguments = parser.parse_args()
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        parser.error("Chromium is not on this machine (Debian: apt-get install chromium)")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    demo.DEMO.mkdir(exist_ok=True)
+    parcels = list(demo.simulated_parcels(demo.simulate()))
+    parcels += [parcel for folder in arguments.folders for parcel in demo.folder_parcels(folder.resolve())]
+    data = demo.DEMO / "screenshots"
+    shutil.rmtree(data, ignore_errors=True)
+    http_port, dicom_port = demo.free_port(0), demo.free_port(0)
+    environment = os.environ | {
+        "HUB_DATA": str(data), "HUB_HTTP_PORT": str(http_port), "HUB_DICOM_PORT": str(dicom_port)
+    }  # fmt: skip
+    settings = read_settings(environment)
+    token, _ = demo.prepare(settings)
+    add_people(settings)
+    address = f"http://127.0.0.1:{http_port}"
+    with demo.hub(environment, address), sync_playwright() as playwright:
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
+            demo.send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
+            work(client)
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            wrong = pictures(browser, address, client, arguments.out)
+            browser.close()
+    demo.say(f"{len(list(arguments.out.glob('*.png')))} pictures in {arguments.out}")
+    for each in wrong:
+        demo.say(each)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
