@@ -1,10 +1,11 @@
 // What is wrong with a page as it stands: parts that stick out of the window, text with too little contrast.
 () => {
   const found = new Set();
-  const wide = document.documentElement.scrollWidth - window.innerWidth;
+  const room = document.documentElement.clientWidth; // a phone's innerWidth grows with what sticks out
+  const wide = document.documentElement.scrollWidth - room;
   const name = (one) => one.tagName.toLowerCase() + (one.className && one.className.baseVal === undefined ? "." + [...one.classList].join(".") : "");
   if (wide > 0) {
-    const out = [...document.body.querySelectorAll("*")].filter((one) => one.getBoundingClientRect().right > window.innerWidth + 1);
+    const out = [...document.body.querySelectorAll("*")].filter((one) => one.getBoundingClientRect().right > room + 1);
     found.add(`${wide} px wider than the window: ${out.slice(0, 3).map(name).join(", ")}`);
   }
   const parse = (colour) => { const [r, g, b, a = 1] = colour.match(/[\d.]+/g).map(Number); return { r, g, b, a }; };

@@ -18,7 +18,7 @@ from service.hospitals import list_hospitals
 from service.patient_search import find_patients
 from service.states import StudyState
 from service.studies import Study
-from service.web.page import render, words_of
+from service.web.page import home_of, render, see_other, words_of
 from service.web.words import Language
 from service.worklist import read_cursor, worklist, write_cursor
 
@@ -49,8 +49,10 @@ def show_worklist(
     state: Annotated[str, Query(max_length=20)] = "",
     after: Annotated[str | None, Query(max_length=80)] = None,
 ) -> Response:
-    """One page of the list."""
-    viewer = _reader(entry.chosen())
+    """One page of the list; who has none is led to where their role begins."""
+    viewer = entry.chosen()
+    if not viewer.may(Permission.READ_STUDIES):
+        return see_other(request, home_of(viewer))
     chosen = StudyState(state) if state in FILTERS[1:] else None
     page = worklist(session, viewer, state=chosen, after=read_cursor(after) if after else None, limit=PAGE)
     following = write_cursor(page.next) if page.next else None

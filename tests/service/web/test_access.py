@@ -19,7 +19,7 @@ REVIEWERS = {Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN}
 SENDERS = {Role.VENDOR, Role.TECHNICIAN, Role.ADMIN}
 EVERYBODY = set(Role)
 RULES: dict[str, set[Role]] = {
-    "GET /": READERS,
+    "GET /": EVERYBODY,  # who has no worklist is led elsewhere
     "POST /search": READERS - {Role.ML},
     "GET /studies/{uid}": READERS,
     "POST /studies/{uid}/review": REVIEWERS,

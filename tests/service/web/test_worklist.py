@@ -38,8 +38,9 @@ def test_who_works_without_names_sees_none(enter: Enter) -> None:
     assert "สมหญิง" not in page
 
 
-def test_a_vendor_has_no_worklist(enter: Enter) -> None:
-    assert enter(Role.VENDOR).get("/").status_code == 403
+def test_a_vendor_has_no_worklist_and_is_led_to_the_receipts(enter: Enter) -> None:
+    answer = enter(Role.VENDOR).get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/receipts")
 
 
 @pytest.mark.parametrize(("state", "shown"), [("flagged", "1.2"), ("clear", "1.1")])
