@@ -54,7 +54,8 @@ def follow_study(session: Session, study_id: int, *, hcode: str | None, state: S
 def flags_of(session: Session, study_ids: Collection[int]) -> dict[int, list[StrokeType]]:
     """The stroke types that stand flagged on each of the studies, in the order of the network's outputs."""
     found: dict[int, list[StrokeType]] = {each: [] for each in study_ids}
-    for flag in session.scalars(select(StudyFlag).where(StudyFlag.study_id.in_(study_ids))):
-        found[flag.study_id].append(flag.stroke_type)
+    query = select(StudyFlag.study_id, StudyFlag.stroke_type).where(StudyFlag.study_id.in_(study_ids))
+    for study_id, stroke_type in session.execute(query):
+        found[study_id].append(stroke_type)
     order = list(StrokeType)
     return {study_id: sorted(flags, key=order.index) for study_id, flags in found.items()}

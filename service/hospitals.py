@@ -68,3 +68,9 @@ def find_hospital(session: Session, hcode: str) -> Hospital:
 def list_hospitals(session: Session) -> Sequence[Hospital]:
     """Every hospital by code."""
     return session.scalars(select(Hospital).order_by(Hospital.hcode)).all()
+
+
+def hospital_names(session: Session, *, thai: bool) -> dict[str, str]:
+    """The name of every hospital by code; columns alone, as every page with a list asks for them."""
+    name = Hospital.name_th if thai else Hospital.name_en
+    return {hcode: text for hcode, text in session.execute(select(Hospital.hcode, name))}

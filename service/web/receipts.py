@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.api.access import Look, ReceiptReader, note_read
 from service.errors import BadRequest
-from service.hospitals import list_hospitals
+from service.hospitals import hospital_names
 from service.receipts import Asked, receipts, with_verdicts
 from service.web.page import render, words_of
 from service.web.words import Language
@@ -44,7 +44,7 @@ def show_receipts(
     """The newest receipts, of one day or one sender where asked; an empty field narrows nothing."""
     asked = Asked(day=_day(day), sender=sender.strip() or None, limit=PAGE)
     thai = words_of(request).language is Language.TH
-    names = {each.hcode: each.name_th if thai else each.name_en for each in list_hospitals(session)}
+    names = hospital_names(session, thai=thai)
     inbox = request.app.state.inbox()
     rows = [_row(each, names) for each in with_verdicts(inbox, receipts(inbox, viewer, asked))]
     note_read(request, session, viewer, "receipts.read", detail={"receipts": len(rows)})

@@ -14,7 +14,7 @@ from service.api.access import Browser, Look, note_read
 from service.errors import NotAllowed
 from service.flags import flags_of
 from service.hospital_modes import Mode, modes
-from service.hospitals import list_hospitals
+from service.hospitals import hospital_names
 from service.patient_search import find_patients
 from service.states import StudyState
 from service.studies import Study
@@ -89,7 +89,7 @@ def _show(
     live: bool,
 ) -> Response:
     thai = words_of(request).language is Language.TH
-    names = {each.hcode: each.name_th if thai else each.name_en for each in list_hospitals(session)}
+    names = hospital_names(session, thai=thai)
     silent = {hcode for hcode, row in modes(session).items() if row.mode is Mode.SILENT}
     ids = [study.id for study in studies]
     flags = flags_of(session, ids)
