@@ -29,9 +29,21 @@ from service.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"
+VIEWER = DEMO / "viewer"
+"""OHIF once it was fetched; kept from one demo to the next."""
 SEED = 8
 NUM_SIMULATED = 9
 CALLERS = {"UDON_CT1": "10671", "NONGBUA_CT": "10704", "LOEI_CT": "10705", "SAKON_CT1": "10710"}
+PEOPLE = {
+    "dr.demo": (accounts.Role.RADIOLOGIST, None),
+    "referrer.demo": (accounts.Role.REFERRER, "10671"),
+    "technician.demo": (accounts.Role.TECHNICIAN, "10671"),
+    "vendor.demo": (accounts.Role.VENDOR, "10671"),
+    "specialist.demo": (accounts.Role.SPECIALIST, "10671"),
+    "ml.demo": (accounts.Role.ML, None),
+    "admin.demo": (accounts.Role.ADMIN, None),
+}
+"""Who may sign in, all with one password: the whole region, or Udon Thani alone."""
 STATE_COLOURS = {"flagged": 31, "review": 33, "refused": 35, "failed": 41, "clear": 32}
 RESULT_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 120.0
@@ -60,7 +72,8 @@ def simulate() -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         command = [sys.executable, "-m", "training.simulate", str(partial)]
         command += ["--n", str(NUM_SIMULATED), "--seed", str(SEED), "--mix", "demo"]
-        subprocess.run(command, check=True, cwd=ROOT)
+        # it ends by naming a manifest in a folder that is about to be renamed
+        subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         partial.rename(out)
     return out
 
@@ -103,7 +116,7 @@ def free_port(wanted: int) -> int:
 
 
 def prepare(settings: Settings) -> tuple[str, str]:
-    """Rows of a new hub: callers, an administrator's token, a radiologist with a password of this demo."""
+    """Rows of a new hub: callers, an administrator's token, and people with a password of this demo."""
     engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
@@ -114,7 +127,8 @@ def prepare(settings: Settings) -> tuple[str, str]:
         account = accounts.add_account(session, "demo", accounts.Role.ADMIN)
         token = accounts.issue_token(session, account, label="demo")
         password = secrets.token_urlsafe(9)
-        accounts.add_account(session, "dr.demo", accounts.Role.RADIOLOGIST, password=password)
+        for name, (role, hcode) in PEOPLE.items():
+            accounts.add_account(session, name, role, hcode=hcode, password=password)
     engine.dispose()
     return token, password
 
@@ -189,6 +203,17 @@ def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> N
             say(done.result())
 
 
+def tell(settings: Settings, address: str, token: str, password: str) -> None:
+    """What a newcomer can do now."""
+    others = ", ".join(name for name in PEOPLE if name != "dr.demo")
+    say(f"\nThe worklist: {address}/   sign in as dr.demo (a radiologist), password {password}")
+    say(f"  the same password: {others}")
+    if not settings.viewer.exists():
+        say(f"  OHIF for full reading: .venv/bin/hub viewer install --into {VIEWER.relative_to(ROOT)}")
+    say(f"Your own CT: storescu -aec {settings.ae_title} 127.0.0.1 {settings.dicom_port} FILE...")
+    say(f"The API: {address}/docs   token: {token}\nPress Ctrl-C to stop; the next demo starts empty.")
+
+
 def main() -> None:
     logs.configure("WARNING")
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
@@ -215,6 +240,7 @@ def main() -> None:
     }
     settings = read_settings(environment)
     token, password = prepare(settings)
+    settings.viewer.symlink_to(VIEWER)
     address = f"http://127.0.0.1:{http_port}"
     say(f"Starting the hub: {address}, DICOM {settings.ae_title}@127.0.0.1:{dicom_port}")
     with hub(environment, address) as server:
@@ -222,8 +248,7 @@ def main() -> None:
             send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
         say("\nResearch use only. Simulated CT unless you gave a folder; weights are not cleared for care.")
         if not arguments.once:
-            say(f"\nThe worklist: {address}/   sign in as dr.demo, password {password}")
-            say(f"The API: {address}/docs   token: {token}\nPress Ctrl-C to stop.")
+            tell(settings, address, token, password)
             try:
                 server.wait()
             except KeyboardInterrupt:

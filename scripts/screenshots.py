@@ -21,17 +21,13 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from pacs_gateway.sender import Peer
 from scripts import demo
-from service.accounts import PERMISSIONS, Role, add_account
-from service.db import make_engine, session_scope
-from service.settings import Settings, read_settings
+from service.accounts import PERMISSIONS, Role
+from service.settings import read_settings
 from service.web.page import NAVIGATION
 
 WIDTHS = {1440: 900, 1024: 768, 390: 844}
 THEMES = ("dark", "light")
 LANGUAGES = ("th", "en")
-PASSWORD = "only for pictures"
-UDON = "10671"
-PEOPLE = {Role.RADIOLOGIST: None, Role.ADMIN: None, Role.VENDOR: UDON, Role.REFERRER: UDON, Role.ML: None}
 DEFECTS = Path(__file__).with_name("defects.js")
 
 
@@ -76,7 +72,7 @@ def work(client: httpx.Client) -> None:
     client.post("/api/v1/hospitals/10705/mode", json={"mode": "silent"}).raise_for_status()
 
 
-def pictures(browser: Browser, address: str, client: httpx.Client, out: Path) -> list[str]:
+def pictures(browser: Browser, address: str, client: httpx.Client, password: str, out: Path) -> list[str]:
     """Take them all; what is wrong with each, in words."""
     wrong = []
     wanted = list(views(client))
@@ -87,7 +83,7 @@ def pictures(browser: Browser, address: str, client: httpx.Client, out: Path) ->
             context.add_cookies([{"name": k, "value": v, "url": address} for k, v in chosen.items()])
             page = context.new_page()
             if role is not None:
-                sign_in(page, role)
+                sign_in(page, role, password)
             for view, (width, height) in product([v for v in wanted if v.role is role], WIDTHS.items()):
                 name = f"{view.name}-{width}-{theme}-{language}"
                 page.set_viewport_size({"width": width, "height": height})
@@ -99,22 +95,13 @@ def pictures(browser: Browser, address: str, client: httpx.Client, out: Path) ->
     return wrong
 
 
-def sign_in(page: Page, role: Role) -> None:
+def sign_in(page: Page, role: Role, password: str) -> None:
     """Through the form."""
     page.goto("/login")
-    page.fill("input[name=username]", f"{role.value}.demo")
-    page.fill("input[name=password]", PASSWORD)
+    page.fill("input[name=username]", next(name for name, (each, _) in demo.PEOPLE.items() if each is role))
+    page.fill("input[name=password]", password)
     page.press("input[name=password]", "Enter")
     page.wait_for_selector(".whoami")
-
-
-def add_people(settings: Settings) -> None:
-    """One person of each role that has pages of its own."""
-    engine = make_engine(settings.database)
-    with session_scope(engine) as session:
-        for role, hcode in PEOPLE.items():
-            add_account(session, f"{role.value}.demo", role, hcode=hcode, password=PASSWORD)
-    engine.dispose()
 
 
 def main() -> None:
@@ -136,8 +123,7 @@ def main() -> None:
         "HUB_DATA": str(data), "HUB_HTTP_PORT": str(http_port), "HUB_DICOM_PORT": str(dicom_port)
     }  # fmt: skip
     settings = read_settings(environment)
-    token, _ = demo.prepare(settings)
-    add_people(settings)
+    token, password = demo.prepare(settings)
     address = f"http://127.0.0.1:{http_port}"
     with demo.hub(environment, address), sync_playwright() as playwright:
         headers = {"Authorization": f"Bearer {token}"}
@@ -145,7 +131,7 @@ def main() -> None:
             demo.send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
             work(client)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            wrong = pictures(browser, address, client, arguments.out)
+            wrong = pictures(browser, address, client, password, arguments.out)
             browser.close()
     demo.say(f"{len(list(arguments.out.glob('*.png')))} pictures in {arguments.out}")
     for each in wrong:
