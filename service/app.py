@@ -1,5 +1,6 @@
 """Build the FastAPI app: the routes, the errors, and what the routes need from the rest of the hub."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
@@ -19,6 +20,7 @@ from service.api import (
     deliveries,
     differences,
     drawings,
+    events,
     fhir,
     health,
     hospitals,
@@ -36,6 +38,7 @@ from service.api import (
 )
 from service.api.access import Enqueue
 from service.db import make_engine
+from service.event_feed import EventFeed
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
@@ -54,6 +57,7 @@ PARTS = (
     fhir,
     reviews,
     differences,
+    events,
     hospitals,
     receipts,
     selftests,
@@ -107,6 +111,8 @@ def create_app(
     app.state.queue_depth = queue_depth
     app.state.worker_seen = worker_seen
     app.state.counts = (float("-inf"), {})
+    app.state.events = EventFeed(app.state.engine)
+    app.state.streams = Counter[str]()
     problems.add_handlers(app, error.show)
     app.add_middleware(CautiousHeaders)
     for part in PARTS:

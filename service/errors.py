@@ -51,6 +51,13 @@ class TooManyAttempts(HubError):
         self.minutes = minutes
 
 
+class TooManyStreams(HubError):
+    """The account follows events over as many connections as it may."""
+
+    status = 429
+    title = "Too many connections"
+
+
 class NotFound(HubError):
     """There is no such thing, or not for this viewer: the two are never told apart."""
 

@@ -1,0 +1,119 @@
+"""Events over a real connection: what is sent, to whom, from where on, and when it ends."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from model.stroke import StrokeType
+from service.accounts import Role, add_account, find_account, issue_token, list_tokens, revoke_token
+from service.api import events
+from service.audit import AuditEntry
+from service.db import session_scope
+from tests.service.api.conftest import SignIn
+from tests.service.factories import LOEI, UDON, analysed
+
+Follow = Callable[..., Any]
+
+
+@pytest.fixture
+def address(app: FastAPI, engine: Engine) -> Iterator[str]:
+    """The app behind a real socket."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def key_of(engine: Engine, role: Role = Role.RADIOLOGIST, hcode: str | None = UDON) -> dict[str, str]:
+    with session_scope(engine) as session:
+        account = add_account(session, f"{role.value}-{hcode}", role, hcode=hcode)
+        return {"Authorization": f"Bearer {issue_token(session, account)}"}
+
+
+def lines(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """The events of a stream: kind, data, number."""
+    kind, data, number = "", "", ""
+    for line in answer.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            data = value
+        elif name == "id":
+            number = value
+        elif not line and data:
+            yield kind, json.loads(data), int(number)
+            data = ""
+
+
+def test_what_happens_is_sent_and_goes_on_after_the_last_id(address: str, engine: Engine) -> None:
+    headers = key_of(engine)
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        stream = lines(answer)
+        with session_scope(engine) as session:
+            analysed(session, "1.2.3", StrokeType.SDH)
+            analysed(session, "1.2.4", hcode=LOEI)
+            analysed(session, "1.2.5")
+        heard = [next(stream) for _ in range(4)]
+    assert [(kind, data["what"], data["study"]) for kind, data, _ in heard] == [
+        ("study", "reopen", "1.2.3"),
+        ("study", "flagged", "1.2.3"),
+        ("study", "reopen", "1.2.5"),
+        ("study", "clear", "1.2.5"),
+    ]
+    again = {**headers, "Last-Event-ID": str(heard[1][2])}
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=again, timeout=20) as answer:
+        stream = lines(answer)
+        assert [next(stream)[1]["study"] for _ in range(2)] == ["1.2.5", "1.2.5"]
+
+
+def test_a_stream_ends_with_its_token(address: str, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "CHECK_SECONDS", 0.0)
+    headers = key_of(engine)
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+        with session_scope(engine) as session:
+            account = find_account(session, f"radiologist-{UDON}")
+            revoke_token(session, account, list_tokens(session, account)[0].id)
+        assert list(lines(answer)) == []
+
+
+def test_an_account_follows_over_so_many_connections_and_no_more(
+    address: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_STREAMS", 1)
+    headers = key_of(engine)
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+        stream = answer.iter_lines()  # dropped, it would close the connection
+        next(stream)
+        second = httpx.get(f"{address}/api/v1/events", headers=headers, timeout=20)
+    assert second.status_code == 429
+    assert second.json()["title"] == "Too many connections"
+
+
+def test_waiting_is_no_use_of_a_token(address: str, engine: Engine) -> None:
+    headers = key_of(engine)
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+        stream = answer.iter_lines()
+        next(stream)
+    with session_scope(engine, write=False) as session:
+        account = find_account(session, f"radiologist-{UDON}")
+        assert [each.last_used_at for each in list_tokens(session, account)] == [None]
+        assert session.query(AuditEntry).count() == 0
+
+
+def test_who_reads_no_studies_follows_nothing(signed_in: SignIn, anonymous: Any) -> None:
+    assert signed_in(Role.VENDOR).get("/api/v1/events").status_code == 403
+    assert anonymous.get("/api/v1/events").status_code == 401
