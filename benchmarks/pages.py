@@ -32,13 +32,13 @@ from benchmarks.reader import LOCAL, REGION, ReadyHub, mark_of, ready_hub, sign_
 from benchmarks.region import fill, names
 from benchmarks.serving import ROOT
 from benchmarks.table import Bar, at_most, render, report
+from service.commands.api import KEEP_ALIVE_S
 
 SERVER = "HUB_TEST_DATABASE_URL"
 """Where scripts/with-postgres says that its server is."""
 P95_MS, WORKLIST_KB, SLICE_KB, SLICE_S = 50.0, 100.0, 60.0, 2.0
 DEEP = 50
 WARM_UP = 5
-KEPT_ALIVE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Person:
         return self._ask("POST", path, urlencode({"csrf_token": self._mark, **values}))
 
     def _ask(self, method: str, path: str, body: str | None) -> bytes:
-        if time.monotonic() - self._asked > KEPT_ALIVE_S:
-            self._connection.close()  # the server has, while somebody else was measured
+        if time.monotonic() - self._asked > KEEP_ALIVE_S / 2:
+            self._connection.close()  # the server may, while somebody else is measured
         form = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
         self._connection.request(method, path, body, {**self._headers, **form})
         answer = self._connection.getresponse()

@@ -8,6 +8,10 @@ from service.commands.opening import open_process
 from service.db import make_engine
 from service.orders import Orders
 
+KEEP_ALIVE_S = 75
+"""Longer than proxies keep a connection, which must not be closed under their next request; and a reader who
+looks at a picture for a while does not pay a new connection's round trips on a slow line."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -32,4 +36,5 @@ def api() -> None:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
