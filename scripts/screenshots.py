@@ -51,7 +51,7 @@ def views(client: httpx.Client) -> Iterator[View]:
     yield View("worklist-unnamed", Role.ML, "/")
     yield View("selftest-vendor", Role.VENDOR, "/selftest")
     yield View("not-found", Role.RADIOLOGIST, "/studies/9.9")
-    yield View("not-allowed", Role.VENDOR, "/")
+    yield View("not-allowed", Role.VENDOR, "/console")
     seen: dict[str, str] = {}
     for study in client.get("/api/v1/studies").json()["studies"]:
         seen.setdefault(study["state"], study["study_instance_uid"])

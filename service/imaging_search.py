@@ -1,5 +1,6 @@
 """QIDO-RS searches over the rows: studies by SQL, their series and instances from their descriptions."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +14,7 @@ from pacs_gateway.searching import Match, Search, like_pattern
 from service.accounts import Permission, Viewer, visible_to
 from service.descriptions import IDENTITY, Description, identity_attributes
 from service.errors import BadSyntax, NotAllowed
+from service.patient_search import holding
 from service.result_objects import ResultObject
 from service.studies import Study
 
@@ -65,6 +67,8 @@ def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPag
         condition = _condition(match)
         if condition is not None:
             wanted.append(condition)
+            if match.path[0] == NAME:
+                wanted += holding(session, re.split(r"[*?^=]", match.value))
         elif match.path[0] in READ_TAGS and match.value not in ("", "*"):
             left.append(match)
     query = select(Study, Description).outerjoin(

@@ -62,6 +62,20 @@ def other_studies(session: Session, viewer: Viewer, study: Study, *, limit: int 
     return [found[each] for each in sorted(found, reverse=True)[:limit]]
 
 
+def holding(session: Session, fragments: Iterable[str]) -> list[ColumnElement[bool]]:
+    """What an index can say of names that hold each of `fragments`; the name itself is still to be compared.
+
+    Empty where every fragment is shorter than three letters, and only reading the names can tell.
+    """
+    words = [word for each in fragments for word in clean(each).lower().split() if len(word) > SHORTEST]
+    grams = list(dict.fromkeys(gram for word in words for gram in _grams(word)))
+    if not grams:
+        return []
+    if session.get_bind().dialect.name == "sqlite":
+        return [Study.id.in_(select(NAMES.c.rowid).where(_matches(f"name : ({_all(grams)})")))]
+    return [_hold(grams)]
+
+
 def _by_number(session: Session, viewer: Viewer, begin: str, limit: int) -> Sequence[Study]:
     if session.get_bind().dialect.name == "sqlite":
         # SQLite's LIKE takes letters of either case for equal, and therefore no index
@@ -82,9 +96,12 @@ def _by_name(session: Session, viewer: Viewer, words: Sequence[str], limit: int)
     if session.get_bind().dialect.name == "sqlite":
         return session.scalars(_in_full_text(query, grams, viewer)).all()
     hospital = [] if viewer.sees_region else [f"#{viewer.hcode or ''}"]
-    wanted = cast([*grams, *hospital], ARRAY(Text))
+    return session.scalars(query.where(_hold([*grams, *hospital])).order_by(Study.id.desc())).all()
+
+
+def _hold(grams: Sequence[str]) -> ColumnElement[bool]:
     indexed = func.name_grams(Study.patient_name, Study.hcode, type_=ARRAY(Text))
-    return session.scalars(query.where(indexed.contains(wanted)).order_by(Study.id.desc())).all()
+    return indexed.contains(cast(grams, ARRAY(Text)))
 
 
 def _in_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) -> Select[Study]:
@@ -93,9 +110,12 @@ def _in_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) ->
     if not viewer.sees_region:
         hcode = viewer.hcode or "none"
         wanted += f" AND hospital : ({_all(hcode[at : at + 3] for at in range(len(hcode) - 2))})"
-    match = NAMES.c.patient_names.op("MATCH")(wanted)
     joined = query.select_from(NAMES.join(Study, Study.id == NAMES.c.rowid))
-    return joined.where(match).order_by(NAMES.c.rowid.desc())
+    return joined.where(_matches(wanted)).order_by(NAMES.c.rowid.desc())
+
+
+def _matches(wanted: str) -> ColumnElement[bool]:
+    return NAMES.c.patient_names.op("MATCH", is_comparison=True)(wanted)
 
 
 def _grams(word: str) -> Iterator[str]:

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
+from pacs_gateway.searching import read_search
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import session_scope
+from service.imaging_search import search_studies
 from service.patient_search import find_patients, other_studies
 from service.studies import Study
 from tests.service.crowd import crowd
@@ -128,3 +130,23 @@ def test_every_search_reads_an_index(crowded: Engine, viewer: Viewer, analyzed: 
     assert any(step.startswith("SCAN patient_names VIRTUAL TABLE") for step in plans)
     for step in plans:
         assert not step.startswith("SCAN") or step.startswith("SCAN patient_names VIRTUAL TABLE"), step
+
+
+def test_a_dicom_search_by_name_reads_the_index_too(crowded: Engine) -> None:
+    with session_scope(crowded, write=False) as session:
+        with explained(crowded) as plans:
+            found = search_studies(
+                session, OPERATOR, read_search([("PatientName", "ตัวอย่าง*"), ("limit", "5")])
+            )
+            search_studies(session, OPERATOR, read_search([("PatientName", "ต*")]))
+        session.rollback()
+    assert len(found.studies) == 5
+    assert sum(step.startswith("SCAN patient_names VIRTUAL TABLE") for step in plans) >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("*ญิง*", "21"), ("somying^*", "2"), ("ใจดี", ""), ("มี^ดี", "3")]
+)
+def test_a_dicom_search_finds_what_its_pattern_says(people: Session, text: str, expected: str) -> None:
+    page = search_studies(people, OPERATOR, read_search([("PatientName", text)]))
+    assert "".join(each.study.study_instance_uid for each in page.studies) == expected
