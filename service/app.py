@@ -42,7 +42,19 @@ from service.event_feed import EventFeed
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.storage import open_storage
-from service.web import account, assets, console, entrance, error, preferences, selftest, study, worklist
+from service.web import (
+    account,
+    assets,
+    console,
+    entrance,
+    error,
+    preferences,
+    selftest,
+    study,
+    views,
+    worklist,
+)
+from service.web import differences as differences_page
 from service.web import receipts as receipts_page
 
 VERSION = "0.1.0"
@@ -74,7 +86,9 @@ PARTS = (
     entrance,
     account,
     worklist,
+    views,
     study,
+    differences_page,
     receipts_page,
     selftest,
     console,

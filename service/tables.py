@@ -21,6 +21,7 @@ NAMES = (
     "reports",
     "result_objects",
     "reviews",
+    "saved_views",
     "series",
     "sign_in_attempts",
     "studies",

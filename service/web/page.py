@@ -35,6 +35,8 @@ class NavigationEntry:
 
 NAVIGATION = (
     NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
+    NavigationEntry("discordant", "/discordant", "file-text", Permission.REVIEW),
+    NavigationEntry("disagreements", "/disagreements", "triangle-alert", Permission.SETTLE),
     NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
     NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),
     NavigationEntry("console", "/console", "settings", Permission.ADMINISTER),

@@ -21,6 +21,7 @@ from service.hospitals import find_hospital
 from service.patient_search import other_studies
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
+from service.series import Series, series_of
 from service.signatures import ReportStatus, report_status, sign_review, signature_of
 from service.states import RESULTS
 from service.studies import Study, find_study
@@ -136,6 +137,7 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
     study = find_study(session, uid, viewer)
     analysis = analysis_of(session, study)
     standing = standing_review(session, analysis) if analysis else None
+    bars = _bars(study, analysis) if analysis else []
     named = viewer.may(Permission.READ_IDENTITY)
     values: dict[str, Any] = {
         "study": study,
@@ -145,7 +147,8 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "analysis": analysis,
         "findings": [(f, _likelihood(f)) for f in findings_of(session, analysis)] if analysis else [],
         "notes": analysis.notes if analysis else study.notes,
-        "bars": _bars(study, analysis) if analysis else [],
+        "bars": bars,
+        "stack": [each.address for each in bars] or stack_addresses(study, series_of(session, study.id)),
         "review": standing,
         "signature": signature_of(session, standing) if standing else None,
         "final": analysis is not None and report_status(session, analysis) is ReportStatus.FINAL,
@@ -185,6 +188,19 @@ def _bars(study: Study, analysis: Analysis) -> list[Bar]:
         highest = max(each["probabilities"].values(), default=0.0)
         bars.append(Bar(number, highest, f"{place}/{uid}/frames/{seen[uid]}/rendered"))
     return bars
+
+
+def stack_addresses(study: Study, series: Sequence[Series]) -> list[str]:
+    """Where the images of a study that was not analysed are drawn: its largest series, from below to above.
+
+    What has no position goes by its number. Of a file with many frames the first is shown.
+    """
+    if not series:
+        return []
+    largest = max(series, key=lambda each: (sum(row[5] is not None for row in each.instances), -each.id))
+    place = f"/dicomweb/studies/{study.study_instance_uid}/series/{largest.series_instance_uid}/instances"
+    rows = sorted(largest.instances, key=lambda row: [*(row[5] or [0.0, 0.0, 0.0])[2:], row[4] or 0])
+    return [f"{place}/{row[0]}/frames/1/rendered" for row in rows]
 
 
 def _full_viewer(request: Request, study: Study, analysis: Analysis | None) -> str | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -16,6 +16,7 @@ from service.flags import flags_of
 from service.hospital_modes import Mode, modes
 from service.hospitals import hospital_names
 from service.patient_search import find_patients
+from service.saved_views import SavedView, views_of
 from service.states import StudyState
 from service.studies import Study
 from service.web.page import home_of, render, see_other, words_of
@@ -25,6 +26,8 @@ from service.worklist import read_cursor, worklist, write_cursor
 router = APIRouter(include_in_schema=False)
 
 PAGE = 50
+ALL = "all"
+"""Shows all where the list would else open with a saved view."""
 FILTERS = ("", "flagged", "review", "clear", "refused", "receiving", "failed")
 UNREAD = frozenset({StudyState.FLAGGED, StudyState.REVIEW})
 
@@ -41,22 +44,73 @@ class Row:
     silent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What of the list is shown; an empty word shows all."""
+
+    state: str = ""
+    hospital: str = ""
+    finding: str = ""
+
+    def address(self, **other: str | None) -> str:
+        """Where the list is shown so, but for what is given otherwise."""
+        values = {"state": self.state, "hospital": self.hospital, "finding": self.finding, **other}
+        query = urlencode({name: value for name, value in values.items() if value})
+        return f"/?{query}" if query else "/"
+
+
+def chosen(
+    state: Annotated[str, Query(max_length=20)] = "",
+    hospital: Annotated[str, Query(max_length=5)] = "",
+    finding: Annotated[str, Query(max_length=24)] = "",
+) -> Choice:
+    """What the address asks for; what is no filter shows all."""
+    return Choice(
+        state if state in (*FILTERS[1:], ALL) else "",
+        hospital if hospital.isdecimal() else "",
+        finding if finding in set(StrokeType) else "",
+    )
+
+
+Chosen = Annotated[Choice, Depends(chosen)]
+
+
 @router.get("/")
 def show_worklist(
     entry: Browser,
     request: Request,
     session: Look,
-    state: Annotated[str, Query(max_length=20)] = "",
+    choice: Chosen,
     after: Annotated[str | None, Query(max_length=80)] = None,
 ) -> Response:
     """One page of the list; who has none is led to where their role begins."""
     viewer = entry.chosen()
     if not viewer.may(Permission.READ_STUDIES):
         return see_other(request, home_of(viewer))
-    chosen = StudyState(state) if state in FILTERS[1:] else None
-    page = worklist(session, viewer, state=chosen, after=read_cursor(after) if after else None, limit=PAGE)
+    views = views_of(session, entry.account_id)
+    first = next((each for each in views if each.opens_first), None)
+    if first is not None and not request.query_params:
+        choice = Choice(first.state, first.hospital, first.finding)
+    page = worklist(
+        session,
+        viewer,
+        hcode=choice.hospital or None,
+        state=StudyState(choice.state) if choice.state not in ("", ALL) else None,
+        finding=StrokeType(choice.finding) if choice.finding else None,
+        after=read_cursor(after) if after else None,
+        limit=PAGE,
+    )
     following = write_cursor(page.next) if page.next else None
-    return _show(request, session, viewer, page.studies, state=state, after=following, live=after is None)
+    return _show(
+        request,
+        session,
+        viewer,
+        page.studies,
+        choice=choice,
+        views=views,
+        after=following,
+        live=after is None,
+    )
 
 
 @router.post("/search")
@@ -83,7 +137,8 @@ def _show(
     viewer: Viewer,
     studies: Sequence[Study],
     *,
-    state: str = "",
+    choice: Choice | None = None,
+    views: Sequence[SavedView] = (),
     text: str = "",
     after: str | None = None,
     live: bool,
@@ -113,14 +168,12 @@ def _show(
         named=viewer.may(Permission.READ_IDENTITY),
         unread=sum(row.unread and row.study.state is StudyState.FLAGGED for row in rows),
         filters=FILTERS,
-        state=state,
+        choice=choice or Choice(),
+        all=ALL if any(view.opens_first for view in views) else "",
+        views=[(view, Choice(view.state, view.hospital, view.finding)) for view in views],
+        hospitals=names if viewer.sees_region else {},
+        types=list(StrokeType),
         text=text,
         after=after,
         live=live,
-        address=_address,
     )
-
-
-def _address(**values: Any) -> str:
-    query = urlencode({name: value for name, value in values.items() if value})
-    return f"/?{query}" if query else "/"

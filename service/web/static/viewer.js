@@ -29,6 +29,7 @@
     show(Number(link.dataset.slice));
     box.scrollIntoView({ block: "nearest" });
   }));
+  picture.addEventListener("error", () => { said.textContent = `${slice} / ${addresses.length} · ${box.dataset.undrawn}`; });
   slider.addEventListener("input", () => show(Number(slider.value)));
   picture.addEventListener("wheel", (event) => { event.preventDefault(); show(slice + Math.sign(event.deltaY)); });
   box.querySelectorAll("[data-window]").forEach((button) => button.addEventListener("click", () => {

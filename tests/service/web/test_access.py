@@ -26,6 +26,12 @@ RULES: dict[str, set[Role]] = {
     "POST /studies/{uid}/undo": REVIEWERS,
     "POST /studies/{uid}/sign": REVIEWERS,
     "POST /studies/{uid}/report": REVIEWERS,
+    "GET /discordant": REVIEWERS,
+    "GET /disagreements": {Role.ML, Role.ADMIN},
+    "POST /disagreements/{number}/settle": {Role.ML, Role.ADMIN},
+    "POST /views": READERS,
+    "POST /views/{number}/delete": EVERYBODY,  # their own
+    "POST /views/{number}/first": EVERYBODY,
     "GET /account": EVERYBODY,
     "POST /account/password": EVERYBODY,
     "GET /hospital": EVERYBODY,
@@ -81,7 +87,13 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
         method, path = page.split()
         if page == "POST /logout":
             continue  # would end the test's own session
-        values = {"verdict": "agree", "text": "no hemorrhage", "hospital": UDON, "mode": "live"}
+        values = {
+            "verdict": "agree",
+            "text": "no hemorrhage",
+            "hospital": UDON,
+            "mode": "live",
+            "conclusion": "to_label",
+        }
         answer = (
             someone.get(fill(path), follow_redirects=False)
             if method == "GET"
