@@ -56,7 +56,7 @@ class Study(Base):
     birth_date: Mapped[date | None]
     sex: Mapped[str] = mapped_column(Text, default="")
     age_years: Mapped[float | None]
-    accession_number: Mapped[str] = mapped_column(Text, default="")
+    accession_number: Mapped[str] = mapped_column(Text, default="", index=True)
     study_date: Mapped[date | None]
     study_description: Mapped[str] = mapped_column(Text, default="")
     modality: Mapped[str] = mapped_column(Text, default="")

@@ -13,6 +13,7 @@ from service.errors import BadSyntax, NotFound
 from service.fhir.criteria import Criteria, Days, Token
 from service.fhir.elements import DCM, DICOM_UID, SIL
 from service.fhir.patient import read_patient_id
+from service.patient_search import holding
 from service.states import OUTCOMES, StudyState
 from service.studies import Study
 
@@ -81,7 +82,7 @@ def _conditions(session: Session, viewer: Viewer, criteria: Criteria) -> list[Co
         elif name in ("study", "derived-from", "target"):
             made.append(Study.study_instance_uid.in_([clean(each) for each in ids]))
     for texts in criteria.strings.values():
-        made.append(or_(*map(_named, texts)))
+        made.append(or_(*(_named(session, each) for each in texts)))
     for name, days in criteria.days.items():
         column = Study.birth_date if name == "birthdate" else Study.study_date
         made += [_within(column, each) for each in days]
@@ -166,9 +167,10 @@ _TOKENS: dict[tuple[str, str], Callable[[Token], ColumnElement[bool]]] = {
 }
 
 
-def _named(text: str) -> ColumnElement[bool]:
+def _named(session: Session, text: str) -> ColumnElement[bool]:
     name = func.lower(Study.patient_name)
-    return and_(*(name.contains(word, autoescape=True) for word in clean(text).lower().split()))
+    compared = (name.contains(word, autoescape=True) for word in clean(text).lower().split())
+    return and_(*holding(session, [text]), *compared)
 
 
 def _within(column: InstrumentedAttribute[date | None], days: Days) -> ColumnElement[bool]:

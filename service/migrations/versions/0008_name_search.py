@@ -1,4 +1,4 @@
-"""Find patients by a part of the name: three letters at a time; and by HN or birthday in any hospital.
+"""Find patients by a part of the name, three letters at a time; by HN, birthday or order number anywhere.
 
 SQLite gets a full-text table that triggers keep in step with `studies`; PostgreSQL an index over a function,
 because pg_trgm drops Thai letters where the server's locale is C. A later migration that makes `studies` anew
@@ -50,6 +50,7 @@ def upgrade() -> None:
         "ix_studies_patient_id", "studies", ["patient_id"], postgresql_ops={"patient_id": "text_pattern_ops"}
     )
     op.create_index("ix_studies_birth_date", "studies", ["birth_date", "sex"])
+    op.create_index("ix_studies_accession_number", "studies", ["accession_number"])
     if op.get_bind().dialect.name == "sqlite":
         op.execute(TABLE)
         op.execute(FILL)
@@ -70,5 +71,6 @@ def downgrade() -> None:
     else:
         op.drop_index("ix_studies_name_grams", "studies")
         op.execute("DROP FUNCTION name_grams")
+    op.drop_index("ix_studies_accession_number", "studies")
     op.drop_index("ix_studies_birth_date", "studies")
     op.drop_index("ix_studies_patient_id", "studies")
