@@ -15,6 +15,7 @@ from service.findings import analysis_of
 from service.reviews import standing_review
 from service.studies import find_study, mark_failed, reopen
 from service.verdicts import Side, Verdict
+from service.web.page import NAVIGATION
 from tests.hub import real_ct, running_hub, until
 from tests.service.factories import LOEI, UDON, analysed
 from tests.service.web.days import House, chromium
@@ -86,6 +87,8 @@ def test_a_technicians_day(house: House) -> None:
     expect(rows.first).to_contain_text("ภาพขาดหาย")
     rows.first.locator("a").first.click()
     expect(page.locator(".alarm").first).to_contain_text("ฉีดสารทึบรังสี")
+    expect(page.locator("[data-viewer] output")).to_contain_text("/ 51")  # not assessed, but to be looked at
+    page.wait_for_function("() => document.querySelector('[data-viewer] > img').naturalWidth > 100")
     assert page.goto(f"/studies/{uid_of('haemorrhage-ct')}").status == 404  # type: ignore[union-attr]
     page.goto("/receipts")
     expect(page.locator(ROWS).first).to_contain_text("LOEI_CT")
@@ -124,6 +127,14 @@ def _walk_the_worklist(page: Page) -> None:
     expect(rows.first).to_contain_text("บุญมี")
     assert "ศรีสุข" not in page.url
     page.goto("/?state=flagged")
+    expect(rows).to_have_count(2)
+    page.locator("details.refine summary").click()
+    page.locator("form[action='/views'] input[name=name]").fill("เวรดึก")
+    page.locator("form[action='/views'] button").click()
+    expect(page.locator(".filters a.view")).to_have_text("เวรดึก")
+    page.keyboard.press("0")
+    expect(rows).to_have_count(3)
+    page.keyboard.press("7")  # the first saved view
     expect(rows).to_have_count(2)
     page.locator(ROWS, has_text="CQ500").locator("a").first.wait_for()
     while page.locator(f"{ROWS}.chosen", has_text="CQ500").count() == 0:
@@ -222,9 +233,17 @@ def test_the_ml_teams_day(house: House) -> None:
     expect(page.locator(ROWS)).not_to_have_count(0)
     expect(page.locator("body")).not_to_contain_text("ทองดี")
     expect(page.locator("body")).not_to_contain_text("0900")
-    queue = page.request.get("/api/v1/disagreements").json()
+    page.click("nav a[href='/disagreements']")
+    queue = page.locator("article.card")
     # the correction, and what the radiologist could not assess though the AI called it clear
-    assert {each["study_instance_uid"] for each in queue} == {CLEAR, uid_of("haemorrhage-ct")}
+    expect(queue).to_have_count(2)
+    corrected = queue.filter(has=page.locator(f"a[href='/studies/{uid_of('haemorrhage-ct')}']"))
+    expect(corrected).to_contain_text("เลือดออกขวา แตกเข้าโพรงสมอง")
+    corrected.locator("input[name=comment]").fill("โพรงสมองไม่อยู่ในชุดที่ประเมิน")
+    corrected.locator("button[value=to_label]").click()
+    expect(queue).to_have_count(1)
+    page.goto("/disagreements?settled=true")
+    expect(queue).to_contain_text("โพรงสมองไม่อยู่ในชุดที่ประเมิน")
     assert page.goto("/console").status == 403  # type: ignore[union-attr]
 
 
@@ -256,7 +275,7 @@ def test_no_page_is_wider_than_a_phone_or_too_faint(house: House, theme: str) ->
     if theme == "light":
         page.click("button[name=theme][value=light]")
     studies = [f"/studies/{uid_of(name)}" for name in ("haemorrhage-ct", "contrast-ct")]
-    for path in ("/", *studies, "/receipts", "/selftest", "/console", "/account", "/studies/9.9"):
+    for path in (*(place.path for place in NAVIGATION), *studies, "/studies/9.9"):
         page.goto(path)
         assert page.evaluate(f"({DEFECTS})()") == [], path
 
