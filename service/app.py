@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
@@ -41,11 +42,13 @@ from service.db import make_engine
 from service.event_feed import EventFeed
 from service.results import INTENDED_USE
 from service.settings import Settings
+from service.sign_in_doors import read_doors
 from service.storage import open_storage
 from service.web import (
     account,
     assets,
     console,
+    doors,
     entrance,
     error,
     preferences,
@@ -84,6 +87,7 @@ PARTS = (
     assets,
     preferences,
     entrance,
+    doors,
     account,
     worklist,
     views,
@@ -126,6 +130,7 @@ def create_app(
     app.state.worker_seen = worker_seen
     app.state.counts = (float("-inf"), {})
     app.state.events = EventFeed(app.state.engine)
+    app.state.doors = read_doors(Path(settings.providers) if settings.providers else None)
     app.state.streams = Counter[str]()
     problems.add_handlers(app, error.show)
     app.add_middleware(CautiousHeaders)

@@ -51,6 +51,9 @@ class Settings:
     session_hours: int = field(default=12, metadata={"low": 1, "high": 72})
     """After how many hours a browser is signed out in any case."""
 
+    providers: str = ""
+    """A TOML file that lists identity providers at which people may sign in; see `service.sign_in_doors`."""
+
     dicom_host: str = "127.0.0.1"
     """The address the DICOM listener listens on; 0.0.0.0 opens it to the network."""
 

@@ -16,6 +16,7 @@ NAMES = (
     "flags",
     "hospital_modes",
     "hospitals",
+    "identities",
     "metrics",
     "peers",
     "reports",

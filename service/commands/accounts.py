@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from service import accounts
+from service import accounts, identities
 from service.accounts import Role
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
@@ -53,3 +53,23 @@ def token(
         account = accounts.find_account(session, username)
         key = accounts.issue_token(session, account, label=label, days=days)
     print(key)
+
+
+@group.command()
+def link(
+    username: Username, code: Annotated[str, typer.Argument(help="What the sign-in page told the person.")]
+) -> None:
+    """Let a person who signed in at an identity provider use an account from now on."""
+    with session_scope(open_database(open_settings())) as session:
+        account = accounts.find_account(session, username)
+        issuer = identities.link_identity(session, account, code, accounts.OPERATOR.username).issuer
+    print(f"{username} may sign in at {issuer}")
+
+
+@group.command()
+def unlink(username: Username) -> None:
+    """Take every identity provider's door to an account away."""
+    with session_scope(open_database(open_settings())) as session:
+        account = accounts.find_account(session, username)
+        number = identities.unlink_identities(session, account, accounts.OPERATOR.username)
+    print(f"{number} taken away from {username}")

@@ -75,7 +75,8 @@ def render(
     """A page, or a part of one: `template` of the templates folder with `values`.
 
     Every template also has: `t` (the reader's words), `viewer`, `navigation`, `theme`, `csrf_token`, `flash`,
-    `here` (the path), `asset` (the address of a static file), `entry` (the browser session, if any).
+    `here` (the path), `doors` (identity providers), `asset` (the address of a static file), `entry` (the
+    browser session, if any).
     """
     words, (mark, fresh) = words_of(request), mark_of(request)
     flash = f"flash.{request.cookies.get(FLASH_COOKIE, '')}"
@@ -92,6 +93,7 @@ def render(
             here=request.url.path,
             asset=address_of,
             entry=getattr(request.state, "entry", None),
+            doors=request.app.state.doors.values(),
             **values,
         )
     )

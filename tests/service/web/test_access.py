@@ -11,7 +11,7 @@ from service.app import PARTS
 from tests.service.factories import UDON
 from tests.service.web.conftest import Enter, Person
 
-OPEN = {"/login", "/preferences", "/static/{name:path}", "/docs"}
+OPEN = {"/login", "/login/with/{name}", "/login/from/{name}", "/preferences", "/static/{name:path}", "/docs"}
 """Pages for whoever comes; everything else needs somebody who signed in."""
 
 READERS = {Role.TECHNICIAN, Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ML, Role.ADMIN}
