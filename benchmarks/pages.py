@@ -28,6 +28,7 @@ import numpy as np
 import psycopg
 
 from benchmarks import visit
+from benchmarks.hub_api import HOSPITAL
 from benchmarks.reader import LOCAL, REGION, ReadyHub, mark_of, ready_hub, sign_in
 from benchmarks.region import fill, names
 from benchmarks.serving import ROOT
@@ -98,6 +99,8 @@ def questions(hub: ReadyHub) -> list[Question]:
         Question("worklist, one hospital", lambda: len(local.get("/"))),
         Question("worklist, only flagged", lambda: len(region.get("/?state=flagged"))),
         Question("worklist, only clear, one hospital", lambda: len(local.get("/?state=clear"))),
+        Question("worklist, hospital chosen", lambda: len(region.get(f"/?state=all&hospital={HOSPITAL}"))),
+        Question("worklist, subdural alone", lambda: len(region.get("/?state=all&finding=sdh"))),
         Question(f"worklist, page {DEEP}", lambda: len(region.get(deep))),
         Question("search, whole Thai name", lambda: len(region.post("/search", text=name()))),
         Question("search, family name", lambda: len(region.post("/search", text=name().split()[1]))),

@@ -62,13 +62,15 @@ def views(client: httpx.Client) -> Iterator[View]:
 
 
 def work(client: httpx.Client) -> None:
-    """What a night leaves behind: a review, a report, a silent hospital."""
+    """What a night leaves behind: one flag confirmed, one corrected, reports, a silent hospital."""
     studies = client.get("/api/v1/studies", params={"state": "flagged"}).json()["studies"]
-    if len(studies) > 1:
-        uid = studies[-1]["study_instance_uid"]
-        client.post(f"/api/v1/studies/{uid}/review", json={"verdict": "agree"}).raise_for_status()
-        text = "Haemorrhage: right basal ganglia. Midline shift: 4 mm. Impression: acute ICH."
-        client.post(f"/api/v1/studies/{uid}/report", json={"text": text}).raise_for_status()
+    bled = "Haemorrhage: right basal ganglia. Midline shift: 4 mm. Impression: acute ICH."
+    for study, verdict, text in zip(
+        reversed(studies), ("agree", "correct"), (bled, "No intracranial hemorrhage."), strict=False
+    ):
+        place = f"/api/v1/studies/{study['study_instance_uid']}"
+        client.post(f"{place}/review", json={"verdict": verdict, "present": []}).raise_for_status()
+        client.post(f"{place}/report", json={"text": text}).raise_for_status()
     client.post("/api/v1/hospitals/10705/mode", json={"mode": "silent"}).raise_for_status()
 
 

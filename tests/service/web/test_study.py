@@ -58,6 +58,12 @@ def test_a_correction_names_types_side_and_slices(enter: Enter, engine: Engine) 
     assert review.disagreement is Disagreement.OTHER_TYPE
 
 
+def test_a_correction_to_nothing_says_so(enter: Enter) -> None:
+    someone = enter()
+    assert someone.post(f"{PAGE}/review", {"verdict": "correct"}, page=PAGE).status_code == 303
+    assert "แก้ไขแล้ว</b> · ไม่พบอะไร" in someone.get(PAGE).text
+
+
 @pytest.mark.parametrize(
     "values",
     [
