@@ -38,7 +38,7 @@ MANIFEST = "MANIFEST.sha256"
 METADATA = Path("configs", "metadata.json")
 MODELS = Path("models")
 RESEARCH_ONLY = "Research use only. Not a medical device. No warranty of any kind.\n"
-SHIPPED = Path(__file__).parent / "artefacts" / "stroke-ct-0.3.0"
+SHIPPED = Path(__file__).parent / "artefacts" / "stroke-ct-0.4.0"
 """The package that comes with the hub."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.config import Config
 
-SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.3.0"
+SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.4.0"
 
 PORT = {"low": 1, "high": 65535}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}

@@ -14,6 +14,8 @@ __all__ = ["Ground", "paint_case", "survey"]
 
 WITH_DECOYS = 0.4
 """Part of the painted heads that carry decoys, too."""
+SMALL = 0.45
+"""Part of the painted heads whose bleeds are small or thin, as they are most easily missed."""
 
 
 def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case | None:
@@ -23,7 +25,8 @@ def paint_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case
     kinds = [str(list(BLEEDS)[int(k)]) for k in rng.choice(len(BLEEDS), size=count, replace=False)]
     if rng.random() < WITH_DECOYS:  # what looks like blood must not speak against blood
         ground = replace(ground, hu=add_decoys(ground, rng, int(rng.integers(1, 4))))
-    painted = insert_case(case, ground, seed=seed, grid_mm=grid_mm, kinds=kinds)
+    size = float(rng.uniform(0.35, 0.8)) if rng.random() < SMALL else None
+    painted = insert_case(case, ground, seed=seed, grid_mm=grid_mm, kinds=kinds, size=size)
     if painted is None:
         return None
     name = f"painted-{case.card.patient.removeprefix('sich-')}-{seed}"

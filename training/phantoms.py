@@ -17,6 +17,7 @@ FINDINGS: tuple[tuple[str, ...], ...] = (
     ("sdh",),
     ("edh",),
     ("edh",),
+    ("edh",),
     ("sdh", "sah"),
     ("sah", "ivh"),
     ("acute_ischaemia",),
@@ -28,7 +29,7 @@ FINDINGS: tuple[tuple[str, ...], ...] = (
 )
 HEALTHY = 0.4
 """Part of the heads without any finding."""
-SMALL = 0.4
+SMALL = 0.5
 """Part of the bleeds that are small or thin; half the parenchymal ones of them lie in the posterior fossa."""
 
 
@@ -47,8 +48,7 @@ def phantom_case(seed: int, shape: NetworkShape, *, template: Template | None = 
         spacing_mm=spacing,
         tilt_deg=0.0,  # what the network sees is untilted
         kernel=str(rng.choice(["soft", "soft", "standard"])),
-        # old heads carry the calcified choroid, falx and arteries that look like blood
-        age=float(rng.uniform(60, 92)) if rng.random() < 0.4 else None,
+        age=draw_age(rng),
         template=template,
     )
     masks = {str(name): mask for name, mask in phantom.masks.items() if name in MASKS}
@@ -66,6 +66,14 @@ def phantom_case(seed: int, shape: NetworkShape, *, template: Template | None = 
 def template_case(seed: int, shape: NetworkShape, template: Template) -> Case:
     """Simulate the head of a seed on a template's anatomy, with the findings that `phantom_case` draws."""
     return phantom_case(seed, shape, template=template)
+
+
+def draw_age(rng: np.random.Generator) -> float | None:
+    """Young heads are tight, old ones carry calcium that looks like blood: both more often than they come."""
+    way = rng.random()
+    if way < 0.35:
+        return float(rng.uniform(60, 92))
+    return float(rng.uniform(16, 40)) if way < 0.65 else None
 
 
 def draw_lesion(kind: str, rng: np.random.Generator) -> Lesion:

@@ -21,7 +21,7 @@ from training.recipe import Recipe
 from training.sich import bleeding_case, clean_case, read_patients, read_study
 from training.template import load_template
 
-CASES_VERSION = 3
+CASES_VERSION = 4
 """Raised whenever simulator, painting or decoys draw other pixels from an equal recipe."""
 HEADS_AT_ONCE = 8
 TELL_EVERY_S = 5.0

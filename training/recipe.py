@@ -18,7 +18,7 @@ class Recipe:
     """Everything that decides the weights, besides the code."""
 
     name: str
-    """Of the package, e.g. stroke-ct-0.3.0."""
+    """Of the package, e.g. stroke-ct-0.4.0."""
     cache: Path
     """Folder that holds the prepared cases, made on first use."""
     out: Path

@@ -87,8 +87,11 @@ def read_scores(path: Path) -> Scores:
 
     part (train, calibration, test) or fold, case, source, patient, labels {type: 0 | 1}, logits [K],
     embedding [E], hits [bool by bleeding slice]. With folds every row is of a network that had not seen it.
+    A first row may tell how many cases there were, where only some of those trained on are in the rows:
+    cases {source: count}.
     """
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    trained = rows.pop(0)["cases"] if rows and "cases" in rows[0] else None
     if rows and "part" not in rows[0]:
         studies = [_scored(row) for row in rows]
         sources = Counter(row["source"] for row in rows)
@@ -104,7 +107,8 @@ def read_scores(path: Path) -> Scores:
         sources={
             part: Counter(row["source"] for row in rows if row["part"] == part)
             for part in ("train", "calibration", "test")
-        },
+        }
+        | ({"train": trained} if trained else {}),
         held_out={part: sorted({row["patient"] for row in rows if row["part"] == part}) for part in scored},
     )
 

@@ -105,11 +105,11 @@ class TestExport:
 class TestShipped:
     def test_the_shipped_package_is_whole_and_small(self) -> None:
         artefact = load_artefact(SHIPPED)
-        assert artefact.name == "stroke-ct-0.3.0"
+        assert artefact.name == "stroke-ct-0.4.0"
         assert max(file.stat().st_size for file in SHIPPED.rglob("*") if file.is_file()) < 9_000_000
 
     def test_it_is_found_as_package_data(self) -> None:
-        folder = resources.files("model") / "artefacts" / "stroke-ct-0.3.0"
+        folder = resources.files("model") / "artefacts" / "stroke-ct-0.4.0"
         assert (folder / MANIFEST).is_file()
 
     def test_its_card_says_what_it_is_for(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from training.recipe import Recipe, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
-SHIPPED = RECIPES / "stroke-ct-0.3.0.toml"
+SHIPPED = RECIPES / "stroke-ct-0.4.0.toml"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -18,7 +18,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_the_shipped_recipe_loads() -> None:
     recipe = load_recipe(SHIPPED)
-    assert recipe.name == "stroke-ct-0.3.0"
+    assert recipe.name == "stroke-ct-0.4.0"
     assert (recipe.network.side, recipe.network.grid_mm) == (256, 0.9)
 
 
