@@ -50,11 +50,13 @@ def enter_waiting(
     return viewer
 
 
-Waiting = Annotated[Viewer, Depends(enter_waiting, scope="function")]
+Waiting = Annotated[Viewer, Depends(enter_waiting)]
 
 
-def take_stream(request: Request, viewer: Waiting) -> Viewer:
-    """Count the stream of an account.
+async def take_stream(request: Request, viewer: Waiting) -> AsyncIterator[Viewer]:
+    """Count the stream of an account while it lasts.
+
+    Looks and counts in one step of the event loop: many that are opened together are counted one by one.
 
     Raises:
         TooManyStreams: it has as many as it may have.
@@ -62,34 +64,35 @@ def take_stream(request: Request, viewer: Waiting) -> Viewer:
     streams: Counter[str] = request.app.state.streams
     if streams[viewer.username] >= MOST_STREAMS:
         raise TooManyStreams(f"{MOST_STREAMS} connections wait for events already; close some")
-    return viewer
+    streams[viewer.username] += 1
+    try:
+        yield viewer
+    finally:
+        streams[viewer.username] -= 1
+        if not streams[viewer.username]:
+            del streams[viewer.username]
 
 
 @router.get("", response_class=EventSourceResponse)
 async def follow_events(
     request: Request,
-    viewer: Annotated[Viewer, Depends(take_stream, scope="function")],
+    viewer: Annotated[Viewer, Depends(take_stream)],
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)],
     last_event_id: Annotated[int | None, Header(ge=0, le=2**53)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow what changes: `event` is the kind (study, review, report, alert, consult, referral, delivery),
     `data` has `what` became of it, the Study Instance UID and ids; no patient is ever in it."""
     feed: EventFeed = request.app.state.events
-    streams: Counter[str] = request.app.state.streams
-    streams[viewer.username] += 1
-    try:
-        yield ServerSentEvent(comment="following", retry=RETRY_MS)
-        checked = time.monotonic()
-        async for batch in feed.follow(last_event_id):
-            if time.monotonic() - checked > CHECK_SECONDS:
-                if await run_in_threadpool(_ended, request, credentials, viewer):
-                    return
-                checked = time.monotonic()
-            for event in batch:
-                if event.seen_by(viewer):
-                    yield ServerSentEvent(data=event.told(), event=event.kind, id=str(event.number))
-    finally:
-        streams[viewer.username] -= 1
+    yield ServerSentEvent(comment="following", retry=RETRY_MS)
+    checked = time.monotonic()
+    async for batch in feed.follow(last_event_id):
+        if time.monotonic() - checked > CHECK_SECONDS:
+            if await run_in_threadpool(_ended, request, credentials, viewer):
+                return
+            checked = time.monotonic()
+        for event in batch:
+            if event.seen_by(viewer):
+                yield ServerSentEvent(data=event.told(), event=event.kind, id=str(event.number))
 
 
 def _ended(request: Request, credentials: HTTPAuthorizationCredentials | None, viewer: Viewer) -> bool:

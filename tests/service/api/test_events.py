@@ -3,7 +3,12 @@
 import json
 import socket
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -15,7 +20,9 @@ from sqlalchemy import Engine
 from model.stroke import StrokeType
 from service.accounts import Role, add_account, find_account, issue_token, list_tokens, revoke_token
 from service.api import events
+from service.api.csrf import SESSION_COOKIE
 from service.audit import AuditEntry
+from service.browser_sessions import end_sessions_of, start_session
 from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, analysed
@@ -101,6 +108,54 @@ def test_an_account_follows_over_so_many_connections_and_no_more(
         second = httpx.get(f"{address}/api/v1/events", headers=headers, timeout=20)
     assert second.status_code == 429
     assert second.json()["title"] == "Too many connections"
+
+
+def test_connections_opened_together_are_counted_too_and_given_back(
+    address: str, app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_STREAMS", 2)
+    headers = key_of(engine)
+    over = threading.Event()
+
+    def open_one(_: int) -> int:
+        with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+            if answer.status_code == 200:
+                stream = answer.iter_lines()
+                next(stream)
+                over.wait(20)
+            return answer.status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(open_one, each) for each in range(12)]
+        refused = list(islice(as_completed(waiting, timeout=20), 10))
+        over.set()
+    assert Counter(each.result() for each in waiting) == {200: 2, 429: 10}
+    assert {each.result() for each in refused} == {429}
+    await_none(app)
+
+
+def await_none(app: FastAPI) -> None:
+    """Wait until no stream of the account is counted any more."""
+    end = time.monotonic() + 20
+    while sum(app.state.streams.values()):
+        assert time.monotonic() < end, app.state.streams
+        time.sleep(0.05)
+
+
+def test_a_stream_ends_with_its_browser_session(
+    address: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "CHECK_SECONDS", 0.0)
+    with session_scope(engine) as session:
+        account = add_account(session, "reader", Role.RADIOLOGIST, hcode=UDON)
+        key = start_session(session, account, method="password", lifetime=timedelta(hours=1))
+    with httpx.stream(
+        "GET", f"{address}/api/v1/events", headers={"Cookie": f"{SESSION_COOKIE}={key}"}, timeout=20
+    ) as answer:
+        assert answer.status_code == 200
+        with session_scope(engine) as session:
+            end_sessions_of(session, find_account(session, "reader").id)
+        assert list(lines(answer)) == []
 
 
 def test_waiting_is_no_use_of_a_token(address: str, engine: Engine) -> None:
