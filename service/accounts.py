@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from service.arrivals import clean
 from service.db import Base, Id, UtcDateTime, now, words
-from service.errors import AlreadyExists, BadRequest, NotFound, NotSignedIn
+from service.errors import AlreadyExists, BadRequest, NotAllowed, NotFound, NotSignedIn
 from service.hospitals import find_hospital
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -124,6 +124,16 @@ class Viewer:
     def may(self, permission: Permission) -> bool:
         """Whether the role includes `permission`."""
         return permission in PERMISSIONS[self.role]
+
+    def must(self, permission: Permission) -> "Viewer":
+        """The viewer, whose role includes `permission`.
+
+        Raises:
+            NotAllowed: it does not.
+        """
+        if not self.may(permission):
+            raise NotAllowed(f"the role {self.role.value!r} does not include {permission.value!r}")
+        return self
 
 
 OPERATOR = Viewer(username="operator", role=Role.ADMIN, hcode=None)

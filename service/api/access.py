@@ -17,7 +17,7 @@ from service.accounts import Permission, Viewer, enter_by_token, note_use
 from service.api.csrf import SESSION_COOKIE, SentMark, check_mark
 from service.browser_sessions import Entry, enter_by_cookie, note_seen
 from service.db import session_scope
-from service.errors import NotAllowed, NotSignedIn
+from service.errors import NotSignedIn
 
 BEARER = HTTPBearer(auto_error=False, description="A token from `hub account token`.")
 
@@ -93,9 +93,7 @@ def needs(permission: Permission) -> Any:
     """The dependency that lets in only viewers with `permission`."""
 
     def check(viewer: Annotated[Viewer, Depends(enter, scope="function")]) -> Viewer:
-        if not viewer.may(permission):
-            raise NotAllowed(f"the role {viewer.role.value!r} does not include {permission.value!r}")
-        return viewer
+        return viewer.must(permission)
 
     return Depends(check, scope="function")
 

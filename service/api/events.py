@@ -21,7 +21,7 @@ from service.api.csrf import SESSION_COOKIE
 from service.api.problems import responses
 from service.browser_sessions import enter_by_cookie
 from service.db import session_scope
-from service.errors import HubError, NotAllowed, NotSignedIn, TooManyStreams
+from service.errors import HubError, NotSignedIn, TooManyStreams
 from service.event_feed import EventFeed
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"], responses=responses(401, 403, 429))
@@ -45,9 +45,7 @@ def enter_waiting(
             viewer = enter_by_cookie(session, key, idle=idle).chosen()
         else:
             raise NotSignedIn("sign in, or send a token: Authorization: Bearer hub_...")
-    if not viewer.may(Permission.READ_STUDIES):
-        raise NotAllowed(f"the role {viewer.role.value!r} does not include events")
-    return viewer
+    return viewer.must(Permission.READ_STUDIES)
 
 
 Waiting = Annotated[Viewer, Depends(enter_waiting)]

@@ -34,10 +34,12 @@ def search_events(session: Session, viewer: Viewer, criteria: Criteria) -> Page:
     """Entries, newest first, narrowed by actor, study and first day.
 
     Raises:
-        BadSyntax: a comparison of days other than `ge`.
+        BadSyntax: a comparison of days other than `ge`, or ids beside something else.
         NotFound: the study is not there.
     """
     if criteria.ids is not None:
+        if criteria.references or criteria.strings or criteria.days:
+            raise BadSyntax("AuditEvents are asked for by _id alone, or by what they are about")
         numbers = [int(each) for each in criteria.ids if each.isdecimal() and len(each) < 19]
         query = select(AuditEntry).where(AuditEntry.id.in_(numbers)).order_by(AuditEntry.id.desc())
         return _page(session, session.scalars(query).all(), None)

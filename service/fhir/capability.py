@@ -7,6 +7,8 @@ from service.fhir.elements import HL7, Resource, coding, concept, moment
 from service.results import INTENDED_USE
 
 FHIR_VERSION = "4.0.1"
+VERSIONED = frozenset({"ImagingStudy", "DiagnosticReport", "Observation"})
+"""Those that tell the study's revision as their version; earlier ones are not kept as resources."""
 
 
 def capability_statement(base: str, version: str, started: datetime) -> Resource:
@@ -49,7 +51,7 @@ def _resource(kind: str) -> Resource:
     made: Resource = {
         "type": kind,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
-        "versioning": "no-version",
+        "versioning": "versioned" if kind in VERSIONED else "no-version",
         "searchParam": [{"name": name, "type": type_} for name, type_ in SEARCHES[kind].items()],
     }
     if kind == "Patient":

@@ -51,7 +51,7 @@ SEARCHES: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """What can be searched, by resource; the capability statement lists the same."""
 
-_CONTROL: Final = frozenset({"_count", "_after", "_format", "_pretty", "_sort"})
+_CONTROL: Final = frozenset({"_count", "_after", "_format", "_pretty"})
 _PREFIX: Final = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb)?(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 
 

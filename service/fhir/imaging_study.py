@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.orm import Session
-
 from pacs_gateway.concepts import HEAD_CT
 from service.fhir.elements import (
     DCM,
@@ -20,8 +18,8 @@ from service.fhir.elements import (
     moment,
     reference,
 )
-from service.fhir.patient import patient_reference
-from service.series import Series, series_of
+from service.fhir.told import Told
+from service.series import Series
 from service.states import StudyState
 from service.studies import Study
 
@@ -30,9 +28,9 @@ ENDPOINT = "dicomweb"
 _STATUS = {StudyState.RECEIVING: "registered", StudyState.SUPERSEDED: "inactive"}
 
 
-def imaging_study(session: Session, study: Study) -> Resource:
-    """A study; its id is its Study Instance UID."""
-    series = series_of(session, study.id)
+def imaging_study(told: Told, series: Sequence[Series]) -> Resource:
+    """A study with its series; its id is its Study Instance UID."""
+    study = told.study
     return filled(
         {
             "resourceType": "ImagingStudy",
@@ -41,7 +39,7 @@ def imaging_study(session: Session, study: Study) -> Resource:
             "identifier": _identifiers(study),
             "status": _STATUS.get(study.state, "available"),
             "modality": [coding(DCM, study.modality)] if study.modality else [],
-            "subject": patient_reference(session, study),
+            "subject": told.subject,
             "started": day(study.study_date),
             "endpoint": [reference("Endpoint", ENDPOINT)],
             "numberOfSeries": len(series),

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from service.errors import NotFound
-from service.fhir.elements import Resource, day, filled, hn_system, identifier, moment, reference
+from service.fhir.elements import Resource, day, filled, hn_system, identifier, moment
 from service.fhir.organization import organization_reference
 from service.studies import Study
 
@@ -33,11 +33,6 @@ def same_patient(study: Study) -> ColumnElement[bool]:
     if not study.patient_id:
         return Study.id == study.id
     return (Study.hcode == study.hcode) & (Study.patient_id == study.patient_id)
-
-
-def patient_reference(session: Session, study: Study) -> Resource:
-    """A reference to the study's patient."""
-    return reference("Patient", f"p{patient_number(session, study)}")
 
 
 def read_patient_id(text: str) -> int:

@@ -17,9 +17,11 @@ from service.fhir.organization import organization
 from service.fhir.patient import patient, patient_number, same_patient
 from service.fhir.provenance import provenance
 from service.fhir.report import diagnostic_report, observations, report_state
-from service.fhir.study_search import find_patient_studies, find_studies, patient_study
-from service.findings import Analysis, analysis_of
+from service.fhir.study_search import find_patient_studies, find_studies, of_observation, patient_study
+from service.fhir.told import Told, read_told
+from service.findings import Analysis
 from service.hospitals import Hospital, find_hospital, list_hospitals
+from service.series import series_of
 from service.studies import Study, find_study
 
 OBSERVATIONS_A_STUDY: Final = 11
@@ -42,7 +44,10 @@ def read_resource(session: Session, viewer: Viewer, kind: str, number: str, *, b
     """
     if kind in _OF_A_STUDY:
         study = find_study(session, number, viewer)
-        return Page([_there(_OF_A_STUDY[kind](session, study), kind, number)], [study.id])
+        made = _OF_A_STUDY[kind](session, read_told(session, study))
+        if made is None:
+            raise NotFound(f"no {kind} {number!r}")
+        return Page([made], [study.id])
     return _READ[kind](session, viewer, number, base)
 
 
@@ -57,14 +62,16 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
         return _search_observations(session, viewer, criteria)
     if kind in _OF_A_STUDY:
         found = find_studies(session, viewer, criteria, per_page=criteria.count)
-        wanted = [each for each in found.studies if _fits(session, criteria, each)]
-        told = [_OF_A_STUDY[kind](session, each) for each in wanted]
-        return Page([each for each in told if each is not None], [each.id for each in wanted], found.next)
+        told = [read_told(session, each) for each in found.studies]
+        wanted = [each for each in told if _fits(criteria, each)]
+        resources = [_OF_A_STUDY[kind](session, each) for each in wanted]
+        numbers = [each.study.id for each in wanted]
+        return Page([each for each in resources if each is not None], numbers, found.next)
     return _SEARCH[kind](session, viewer, criteria, base)
 
 
 def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int = 50) -> Page:
-    """A patient with studies, reports, observations, provenance and devices; the newest studies first."""
+    """A patient with studies, reports, observations, provenance and devices, of the newest `limit` studies."""
     study = patient_study(session, viewer, patient_id)
     condition = visible_to(viewer, Study.hcode)
     studies = session.scalars(
@@ -73,24 +80,22 @@ def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int 
     made = [patient(patient_number(session, study), studies)]
     devices: dict[str, Resource] = {}
     for each in studies:
-        parts = [imaging_study(session, each), diagnostic_report(session, each), *observations(session, each)]
-        origin = provenance(session, each)
-        made += parts + ([origin] if origin else [])
-        if analysis := analysis_of(session, each):
-            devices[analysis.model_digest] = device(analysis)
+        told = read_told(session, each)
+        made += [_imaging_study(session, told), diagnostic_report(told), *observations(told)]
+        made += [origin] if (origin := provenance(told)) else []
+        if told.analysis:
+            devices[told.analysis.model_digest] = device(told.analysis)
     return Page([*made, *devices.values()], [each.id for each in studies])
 
 
-def _there(made: Resource | None, kind: str, number: str) -> Resource:
-    if made is None:
-        raise NotFound(f"no {kind} {number!r}")
-    return made
+def _imaging_study(session: Session, told: Told) -> Resource:
+    return imaging_study(told, series_of(session, told.study.id))
 
 
-def _fits(session: Session, criteria: Criteria, study: Study) -> bool:
+def _fits(criteria: Criteria, told: Told) -> bool:
     """Whether the report's status is one of those asked for: the signature is not in the study's row."""
     wanted = criteria.tokens.get("status", ()) if criteria.kind == "DiagnosticReport" else ()
-    return not wanted or report_state(session, study) in {each.code for each in wanted}
+    return not wanted or report_state(told) in {each.code for each in wanted}
 
 
 def _patient_of(session: Session, viewer: Viewer, study: Study) -> Resource:
@@ -105,37 +110,24 @@ def _read_patient(session: Session, viewer: Viewer, number: str, base: str) -> P
 
 
 def _read_observation(session: Session, viewer: Viewer, number: str, base: str) -> Page:
-    study_number = number.partition("-")[0]
-    wanted = int(study_number) if study_number.isdecimal() and len(study_number) < 19 else 0
-    study = session.scalar(select(Study).where(Study.id == wanted, visible_to(viewer, Study.hcode)))
-    for each in observations(session, study) if study else []:
+    study = session.scalar(select(Study).where(of_observation(number), visible_to(viewer, Study.hcode)))
+    for each in observations(read_told(session, study)) if study else []:
         if study and each["id"] == number:
             return Page([each], [study.id])
     raise NotFound(f"no Observation {number!r}")
 
 
 def _search_observations(session: Session, viewer: Viewer, criteria: Criteria) -> Page:
-    studies: Sequence[Study]
-    if criteria.ids is not None:
-        pages = []
-        for each in criteria.ids:
-            try:
-                pages.append(_read_observation(session, viewer, each, ""))
-            except NotFound:
-                continue
-        return Page(
-            [one for page in pages for one in page.resources],
-            [one for page in pages for one in page.studies],
-        )
     found = find_studies(session, viewer, criteria, per_page=max(1, criteria.count // OBSERVATIONS_A_STUDY))
-    studies, codes = found.studies, criteria.tokens.get("code", ())
+    codes = criteria.tokens.get("code", ())
     made = [
         each
-        for study in studies
-        for each in observations(session, study)
-        if not codes or any(_is_coded(each, code) for code in codes)
+        for study in found.studies
+        for each in observations(read_told(session, study))
+        if (criteria.ids is None or each["id"] in criteria.ids)
+        and (not codes or any(_is_coded(each, code) for code in codes))
     ]
-    return Page(made, [each.id for each in studies], found.next)
+    return Page(made, [each.id for each in found.studies], found.next)
 
 
 def _is_coded(observation: Resource, token: Token) -> bool:
@@ -197,10 +189,10 @@ def _search_devices(session: Session, viewer: Viewer, criteria: Criteria, base: 
     return Page([each for each in made if criteria.ids is None or each["id"] in criteria.ids])
 
 
-_OF_A_STUDY: Mapping[str, Callable[[Session, Study], Resource | None]] = {
-    "ImagingStudy": imaging_study,
-    "DiagnosticReport": diagnostic_report,
-    "Provenance": provenance,
+_OF_A_STUDY: Mapping[str, Callable[[Session, Told], Resource | None]] = {
+    "ImagingStudy": _imaging_study,
+    "DiagnosticReport": lambda _, told: diagnostic_report(told),
+    "Provenance": lambda _, told: provenance(told),
 }
 _READ: Mapping[str, Callable[[Session, Viewer, str, str], Page]] = {
     "Patient": _read_patient,

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydicom.sr.coding import Code
-from sqlalchemy.orm import Session
 
 from model.stroke import Decision
 from pacs_gateway.concepts import (
@@ -40,12 +39,10 @@ from service.fhir.elements import (
     reference,
 )
 from service.fhir.imaging_study import study_reference
-from service.fhir.patient import patient_reference
-from service.findings import Analysis, Finding, analysis_of, findings_of
-from service.reports import reports_of
+from service.fhir.told import Told
+from service.findings import Analysis, Finding
 from service.results import INTENDED_USE
-from service.reviews import Review, standing_review
-from service.signatures import signature_of
+from service.reviews import Review
 from service.states import OUTCOMES, StudyState
 from service.studies import Study
 
@@ -54,26 +51,22 @@ _SAID: Final = {
     Decision.CLEAR: "Not flagged by the model; not thereby absent",
     Decision.REVIEW: "The model abstains",
 }
+REVIEW: Final = "review"
 _NOT_PERFORMED: Final = coding(f"{HL7}/data-absent-reason", "not-performed", "Not Performed")
 
 
-def report_state(session: Session, study: Study) -> str:
+def report_state(told: Told) -> str:
     """The DiagnosticReport's status."""
-    if study.state not in OUTCOMES:
+    if told.study.state not in OUTCOMES:
         return "registered"
-    if study.state is StudyState.FAILED:
+    if told.study.state is StudyState.FAILED:
         return "cancelled"
-    return "final" if _signed(session, _review(session, study)) else "preliminary"
+    return "final" if told.signed else "preliminary"
 
 
-def diagnostic_report(session: Session, study: Study) -> Resource:
+def diagnostic_report(told: Told) -> Resource:
     """What is said of the study's current revision; its id is the Study Instance UID."""
-    analysis = analysis_of(session, study)
-    review = _review(session, study)
-    findings = findings_of(session, analysis) if analysis else []
-    status = report_state(session, study)
-    texts = reports_of(session, study)
-    interpreters = [{"display": review.reviewer}] if review else []
+    study, status = told.study, report_state(told)
     return filled(
         {
             "resourceType": "DiagnosticReport",
@@ -86,60 +79,69 @@ def diagnostic_report(session: Session, study: Study) -> Resource:
             "status": status,
             "category": [concept(coding(f"{HL7}/v2-0074", "RAD", "Radiology"))],
             "code": concept_of(HEAD_CT),
-            "subject": patient_reference(session, study),
+            "subject": told.subject,
             "effectiveDateTime": day(study.study_date),
             "issued": moment(study.reviewed_at if status == "final" else study.result_at),
-            "resultsInterpreter": interpreters,
-            "result": [reference("Observation", each["id"]) for each in observations(session, study)],
+            "resultsInterpreter": [{"display": told.review.reviewer}] if told.review else [],
+            "result": [reference("Observation", each) for each in observation_ids(told)],
             "imagingStudy": [study_reference(study)],
-            "conclusion": _conclusion(study, findings, review, status) if study.state in OUTCOMES else None,
+            "conclusion": _conclusion(told) if study.state in OUTCOMES else None,
             "conclusionCode": _conclusion_codes(study),
-            "presentedForm": [_attachment(texts[0].text)] if texts else [],
+            "presentedForm": [_attachment(told.report.text)] if told.report else [],
         }
     )
 
 
-def observations(session: Session, study: Study) -> list[Resource]:
+def observation_ids(told: Told) -> list[str]:
+    """The ids of what `observations` makes, in the same order."""
+    return [_id(told, _part(each)) for each in told.findings] + ([_id(told, REVIEW)] if told.review else [])
+
+
+def observations(told: Told) -> list[Resource]:
     """One for each thing that the model may find, and one for the radiologist's verdict."""
-    analysis = analysis_of(session, study)
-    if analysis is None:
+    if told.analysis is None:
         return []
-    review = standing_review(session, analysis)
-    found = [_finding(session, study, analysis, each) for each in findings_of(session, analysis)]
-    return found + ([_verdict(session, study, review)] if review else [])
+    found = [_finding(told, told.analysis, each) for each in told.findings]
+    return found + ([_verdict(told, told.review)] if told.review else [])
 
 
-def _finding(session: Session, study: Study, analysis: Analysis, finding: Finding) -> Resource:
+def _id(told: Told, part: str) -> str:
+    return f"{told.study.id}-{part}"
+
+
+def _part(finding: Finding) -> str:
+    return finding.stroke_type.value.replace("_", "-")
+
+
+def _finding(told: Told, analysis: Analysis, finding: Finding) -> Resource:
     assessed = finding.decision is not Decision.NOT_ASSESSED
-    flagged = finding.decision is Decision.FLAG
+    alarming = [concept(coding(f"{HL7}/v3-ObservationInterpretation", "AA"))]
     return filled(
         {
-            **_observation(session, study, finding.stroke_type.value.replace("_", "-")),
-            "meta": {**AI_ASSERTED, "versionId": str(study.revision)},
+            **_observation(told, _part(finding)),
+            "meta": {**AI_ASSERTED, "versionId": str(told.study.revision)},
             "status": "preliminary",
             "code": concept_of(FINDINGS[finding.stroke_type.value]),
             "issued": moment(analysis.created_at),
             "device": device_reference(analysis),
             "valueCodeableConcept": _said(finding.decision) if assessed else None,
             "dataAbsentReason": None if assessed else concept(_NOT_PERFORMED, text=finding.reason),
-            "interpretation": [concept(coding(f"{HL7}/v3-ObservationInterpretation", "AA"))]
-            if flagged
-            else [],
+            "interpretation": alarming if finding.decision is Decision.FLAG else [],
             "note": [{"text": finding.reason}] if finding.reason else [],
             "component": _numbers(finding),
         }
     )
 
 
-def _observation(session: Session, study: Study, part: str) -> Resource:
+def _observation(told: Told, part: str) -> Resource:
     return filled(
         {
             "resourceType": "Observation",
-            "id": f"{study.id}-{part}",
+            "id": _id(told, part),
             "category": [concept(coding(f"{HL7}/observation-category", "imaging", "Imaging"))],
-            "subject": patient_reference(session, study),
-            "effectiveDateTime": day(study.study_date),
-            "derivedFrom": [study_reference(study)],
+            "subject": told.subject,
+            "effectiveDateTime": day(told.study.study_date),
+            "derivedFrom": [study_reference(told.study)],
         }
     )
 
@@ -160,15 +162,15 @@ def _numbers(finding: Finding) -> Sequence[Resource]:
     return number(PROBABILITY, finding.probability) + number(THRESHOLD, finding.threshold)
 
 
-def _verdict(session: Session, study: Study, review: Review) -> Resource:
+def _verdict(told: Told, review: Review) -> Resource:
     present = [
         {"code": concept_of(FINDINGS[each]), "valueCodeableConcept": concept_of(PRESENT)}
         for each in review.present
     ]
     return filled(
         {
-            **_observation(session, study, "review"),
-            "status": "final" if _signed(session, review) else "preliminary",
+            **_observation(told, REVIEW),
+            "status": "final" if told.signed else "preliminary",
             "code": concept_of(READER_VERDICT),
             "issued": moment(review.at),
             "performer": [{"display": review.reviewer}],
@@ -179,17 +181,8 @@ def _verdict(session: Session, study: Study, review: Review) -> Resource:
     )
 
 
-def _review(session: Session, study: Study) -> Review | None:
-    analysis = analysis_of(session, study)
-    return standing_review(session, analysis) if analysis else None
-
-
-def _signed(session: Session, review: Review | None) -> bool:
-    return review is not None and signature_of(session, review) is not None
-
-
-def _conclusion(study: Study, findings: Sequence[Finding], review: Review | None, status: str) -> str:
-    sentences = []
+def _conclusion(told: Told) -> str:
+    study, sentences = told.study, []
     if study.state is StudyState.FAILED:
         sentences.append(f"Not assessed: the analysis failed in the step {study.failed_step}.")
     if study.reasons:
@@ -200,12 +193,12 @@ def _conclusion(study: Study, findings: Sequence[Finding], review: Review | None
         (Decision.CLEAR, "Not flagged by AI"),
         (Decision.NOT_ASSESSED, "Not assessed by AI"),
     ):
-        of = [each.stroke_type.value.replace("_", " ") for each in findings if each.decision is decision]
+        of = [each.stroke_type.value.replace("_", " ") for each in told.findings if each.decision is decision]
         if of:
             sentences.append(f"{words}: {', '.join(of)}.")
-    if review:
-        signed = "signed" if status == "final" else "not signed yet"
-        sentences.append(f"Radiologist: {review.verdict.value.replace('_', ' ')} ({signed}).")
+    if told.review:
+        signed = "signed" if told.signed else "not signed yet"
+        sentences.append(f"Radiologist: {told.review.verdict.value.replace('_', ' ')} ({signed}).")
     return " ".join([*sentences, INTENDED_USE])
 
 

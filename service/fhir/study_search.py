@@ -103,6 +103,12 @@ def _of_uid(token: Token) -> ColumnElement[bool]:
     return Study.study_instance_uid == clean(token.code)
 
 
+def of_observation(number: str) -> ColumnElement[bool]:
+    """The condition for the study in an Observation's id, NUMBER-PART; never true of what is no such id."""
+    first = number.partition("-")[0]
+    return Study.id == int(first) if first.isdecimal() and len(first) < 19 else false()
+
+
 def _of_study_identifier(token: Token) -> ColumnElement[bool]:
     if token.system == DICOM_UID or token.code.startswith("urn:oid:"):
         return Study.study_instance_uid == clean(token.code.removeprefix("urn:oid:"))
@@ -163,6 +169,7 @@ _TOKENS: dict[tuple[str, str], Callable[[Token], ColumnElement[bool]]] = {
     ("ImagingStudy", "status"): _of_study_status,
     ("DiagnosticReport", "_id"): _of_uid,
     ("DiagnosticReport", "status"): _of_report_status,
+    ("Observation", "_id"): lambda token: of_observation(token.code),
     ("Provenance", "_id"): _of_uid,
 }
 

@@ -6,10 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request, Response
 
 from model.stroke import StrokeType
-from service.accounts import Permission, Viewer
+from service.accounts import Permission
 from service.api.access import Browser, Look, Work, note_read
 from service.disagreements import Conclusion, disagreements, settle
-from service.errors import NotAllowed
 from service.findings import analysis_of, findings_of
 from service.reports import Concordance, discordant
 from service.studies import Study
@@ -31,7 +30,7 @@ def show_disagreements(
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
     """Reviews that differ from the AI: to be settled, or settled already."""
-    viewer = _may(entry.chosen(), Permission.SETTLE)
+    viewer = entry.chosen().must(Permission.SETTLE)
     found = disagreements(session, viewer, kind=kind, settled=settled, before=before, limit=PAGE + 1)
     shown = found[:PAGE]
     rows = [(each, _said(session, each.study)) for each in shown]
@@ -61,7 +60,7 @@ def settle_disagreement(
     comment: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Say what became of one."""
-    viewer = _may(entry.chosen(), Permission.SETTLE)
+    viewer = entry.chosen().must(Permission.SETTLE)
     settle(session, viewer, number, conclusion, comment=comment)
     return see_other(request, "/disagreements", flash="settled")
 
@@ -75,7 +74,7 @@ def show_discordant(
     before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
     """Studies whose newest report says something else than the AI."""
-    viewer = _may(entry.chosen(), Permission.REVIEW)
+    viewer = entry.chosen().must(Permission.REVIEW)
     found = discordant(session, viewer, kind=kind, before=before, limit=PAGE + 1)
     shown = found[:PAGE]
     rows = [(each, _said(session, each.study)) for each in shown]
@@ -91,12 +90,6 @@ def show_discordant(
         kinds=[Concordance.AI_MISSED, Concordance.REPORT_SILENT],
         before=shown[-1].report.id if len(found) > PAGE else None,
     )
-
-
-def _may(viewer: Viewer, permission: Permission) -> Viewer:
-    if not viewer.may(permission):
-        raise NotAllowed(f"the role {viewer.role.value!r} does not include {permission.value!r}")
-    return viewer
 
 
 def _said(session: Look, study: Study) -> Sequence[tuple[StrokeType, str, float | None]]:

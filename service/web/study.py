@@ -14,7 +14,7 @@ from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
 from service.db import now
 from service.deliveries import Delivery
-from service.errors import BadRequest, NotAllowed
+from service.errors import BadRequest
 from service.findings import Analysis, Finding, analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
 from service.hospitals import find_hospital
@@ -49,7 +49,7 @@ class Bar:
 @router.get("/studies/{uid}")
 def show_study(uid: Uid, entry: Browser, request: Request, session: Look) -> Response:
     """The study's page."""
-    return _show(request, session, _may(entry.chosen(), Permission.READ_STUDIES), uid)
+    return _show(request, session, entry.chosen().must(Permission.READ_STUDIES), uid)
 
 
 @router.post("/studies/{uid}/review")
@@ -67,7 +67,7 @@ def review(
     comment: Annotated[str, Form(max_length=2000)] = "",
 ) -> Response:
     """Agree, correct, or say why nobody can judge it."""
-    viewer = _may(entry.chosen(), Permission.REVIEW)
+    viewer = entry.chosen().must(Permission.REVIEW)
     named = list(present or ()) if verdict is Verdict.CORRECT else []
     places = [
         Place(kind, Side(side) if side else None, _slice(first), _slice(last))
@@ -90,7 +90,7 @@ def review(
 @router.post("/studies/{uid}/undo")
 def undo(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
     """Take one's own review back."""
-    viewer = _may(entry.chosen(), Permission.REVIEW)
+    viewer = entry.chosen().must(Permission.REVIEW)
     withdraw_review(session, find_study(session, uid, viewer), viewer)
     return see_other(request, f"/studies/{uid}", flash="undone")
 
@@ -98,7 +98,7 @@ def undo(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
 @router.post("/studies/{uid}/sign")
 def sign(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
     """Sign the review that stands; the final report goes out."""
-    viewer = _may(entry.chosen(), Permission.REVIEW)
+    viewer = entry.chosen().must(Permission.REVIEW)
     study = find_study(session, uid, viewer)
     sign_review(session, study, viewer)
     return see_other(request, f"/studies/{uid}", flash="signed")
@@ -113,16 +113,10 @@ def report(
     text: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
     """Add the final report."""
-    viewer = _may(entry.chosen(), Permission.REVIEW)
+    viewer = entry.chosen().must(Permission.REVIEW)
     study = find_study(session, uid, viewer)
     add_report(session, study, viewer, text, source=ReportSource.TYPED)
     return see_other(request, f"/studies/{uid}", flash="reported")
-
-
-def _may(viewer: Viewer, permission: Permission) -> Viewer:
-    if not viewer.may(permission):
-        raise NotAllowed(f"the role {viewer.role.value!r} does not include {permission.value!r}")
-    return viewer
 
 
 def _slice(text: str) -> int | None:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Form, Path, Request, Response
 
 from service.accounts import Permission
 from service.api.access import Browser, Work
-from service.errors import NotAllowed
 from service.saved_views import delete_view, open_first, save_view
 from service.web.page import see_other
 from service.web.worklist import Choice, chosen
@@ -28,8 +27,7 @@ def save(
     finding: Word = "",
 ) -> Response:
     """Keep what the list shows now under a name."""
-    if not entry.chosen().may(Permission.READ_STUDIES):
-        raise NotAllowed(f"the role {entry.chosen().role.value!r} does not include the worklist")
+    entry.chosen().must(Permission.READ_STUDIES)
     choice = chosen(state, hospital, finding)
     save_view(
         session,

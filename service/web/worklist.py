@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, note_read
-from service.errors import NotAllowed
 from service.flags import flags_of
 from service.hospital_modes import Mode, modes
 from service.hospitals import hospital_names
@@ -118,17 +117,10 @@ def search(
     entry: Browser, request: Request, session: Look, text: Annotated[str, Form(max_length=100)] = ""
 ) -> Response:
     """Patients by HN or any part of their name; sent in the body, as addresses are written to logs."""
-    viewer = _reader(entry.chosen())
-    if not viewer.may(Permission.READ_IDENTITY):
-        raise NotAllowed(f"the role {viewer.role.value!r} does not search for patients")
+    viewer = entry.chosen().must(Permission.READ_STUDIES).must(Permission.READ_IDENTITY)
     found = find_patients(session, viewer, text, limit=PAGE)
-    return _show(request, session, viewer, found, text=text.strip(), live=False)
-
-
-def _reader(viewer: Viewer) -> Viewer:
-    if not viewer.may(Permission.READ_STUDIES):
-        raise NotAllowed(f"the role {viewer.role.value!r} does not include the worklist")
-    return viewer
+    views = views_of(session, entry.account_id)
+    return _show(request, session, viewer, found, views=views, text=text.strip(), live=False)
 
 
 def _show(
@@ -162,7 +154,8 @@ def _show(
     note_read(request, session, viewer, "worklist.read", detail={"studies": ids})
     return render(
         request,
-        "worklist.html",
+        # the page that fetches its rows anew has the rest already
+        "worklist_rows.html" if "hx-request" in request.headers else "worklist.html",
         viewer,
         rows=rows,
         named=viewer.may(Permission.READ_IDENTITY),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, select
 
 from model.stroke import Refusal, StrokeType
 from service.accounts import Role, Viewer
@@ -184,6 +184,8 @@ def test_a_refused_study_says_why(client: Any) -> None:
         ("Organization?name=loei&_count=1", [LOEI]),
         (f"Organization?identifier=https://terms.sil-th.org/id/th-moph-hcode|{UDON}", [UDON]),
         ("Observation?derived-from=1.2.3&code=http://snomed.info/sct|1386000", ["1-any-ich"]),
+        ("Observation?_id=1-any-ich,2-sah&patient=p1&_count=50", ["2-sah", "1-any-ich"]),
+        ("Observation?_id=1-any-ich&derived-from=1.2.4", []),
         ("Device", ["d" * 32]),
     ],
 )
@@ -224,6 +226,7 @@ def test_the_audit_log_is_for_administrators(client: Any, signed_in: SignIn) -> 
     [
         ("Medication", 404, "Medication"),
         ("Patient?colour=red", 400, "colour"),
+        ("Patient?_sort=name", 400, "_sort"),
         ("Patient?identifier=https://other.example|1", 400, "other.example"),
         ("Patient/0012345", 404, "0012345"),
         ("Patient/p0", 404, "p0"),
@@ -243,3 +246,22 @@ def test_only_json_is_spoken(client: Any) -> None:
     assert answer.status_code == 406
     assert client.get("/fhir/Patient/p1?_format=xml").status_code == 406
     assert client.post("/fhir/Patient/_search", json={}).status_code == 415
+
+
+def test_an_event_is_asked_for_by_number_or_by_what_it_is_about(signed_in: SignIn, studies: None) -> None:
+    admin = signed_in(Role.ADMIN)
+    admin.get("/fhir/ImagingStudy/1.2.3")
+    assert [each["id"] for each in search(admin, "AuditEvent?_id=1,2")] == ["2", "1"]
+    assert admin.get("/fhir/AuditEvent?_id=1&entity=ImagingStudy/1.2.3").status_code == 400
+
+
+def test_a_page_of_reports_costs_a_few_queries_a_study(client: Any, engine: Engine) -> None:
+    statements: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_c: Any, _u: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    search(client, "Observation?_count=100")
+    event.remove(engine, "before_cursor_execute", note)
+    assert len([each for each in statements if "min(studies.id)" in each]) == 3  # once a study
