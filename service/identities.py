@@ -12,7 +12,7 @@ from sqlalchemy import ForeignKey, String, UniqueConstraint, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit
-from service.account_hospitals import AccountHospital
+from service.account_hospitals import AccountHospital, hospitals_of
 from service.accounts import Account
 from service.arrivals import clean
 from service.db import Base, Id, UtcDateTime, now
@@ -104,14 +104,19 @@ def identities_of(session: Session, account: Account) -> Sequence[Identity]:
 
 
 def follow_hospitals(session: Session, account: Account, person: Person) -> None:
-    """Make the further hospitals of an account those that the provider names and the hub knows.
+    """Make the further hospitals of an account those that the provider names and the hub knows; audited.
 
-    Nothing changes where the provider does not say, or where the account sees the region.
+    What an administrator had granted beside them ends: the provider's list is the newer word. Nothing changes
+    where the provider does not say, or where the account sees the region.
     """
     if person.hospitals is None or account.hcode is None:
         return
-    named = [hcode for hcode in person.hospitals if hcode != account.hcode]
-    known = set(session.scalars(select(Hospital.hcode).where(Hospital.hcode.in_(named))))
+    known = session.scalars(select(Hospital.hcode).where(Hospital.hcode.in_(list(person.hospitals))))
+    further = (account.hcode, *sorted(set(known) - {account.hcode}))
+    if further == hospitals_of(session, account):
+        return
     session.execute(delete(AccountHospital).where(AccountHospital.account_id == account.id))
-    session.add_all(AccountHospital(account_id=account.id, hcode=hcode) for hcode in sorted(known))
+    session.add_all(AccountHospital(account_id=account.id, hcode=hcode) for hcode in further[1:])
     session.flush()
+    detail: audit.Detail = {"account": account.id, "hospitals": " ".join(further)}
+    audit.record(session, account.username, "account.hospitals", detail=detail)

@@ -81,6 +81,8 @@ class Intake:
             try:
                 self._take(arrived)
             except Exception as error:  # its neighbours go on; it is tried again in the next round
+                extra = {"study": arrived.study_instance_uid}
+                log.error("a study was not admitted", exc_info=error, extra=extra)
                 errors.append(error)
         if now - self._swept_at >= SWEEP_EVERY:
             self._sweep(now)

@@ -71,7 +71,7 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
 
 
 def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int = 50) -> Page:
-    """A patient with studies, reports, observations, provenance and devices, of the newest `limit` studies."""
+    """A patient with studies, reports, observations, provenance and devices, the newest `limit` studies."""
     study = patient_study(session, viewer, patient_id)
     condition = visible_to(viewer, Study.hcode)
     studies = session.scalars(

@@ -16,9 +16,10 @@ from fastapi.responses import RedirectResponse
 
 from service.db import session_scope
 from service.entrance import let_in, note_turned_away
-from service.errors import NotFound, NotSignedIn, Unavailable
+from service.errors import NotFound, NotSignedIn, TooManyAttempts, Unavailable
 from service.identities import account_of, follow_hospitals, note_stranger
 from service.oidc import Person
+from service.sign_in_attempts import begin_attempt, note_success
 from service.sign_in_doors import Listed
 from service.web.entrance import admit
 from service.web.page import address_of_client, local, render
@@ -61,7 +62,12 @@ def leave_for(name: Name, request: Request, next: Annotated[str, Query(max_lengt
 @router.get("/login/from/{name}")
 def come_back(name: Name, request: Request) -> Response:
     """Take the provider's answer: whoever is linked to an account is in."""
+    engine, address = request.app.state.engine, address_of_client(request)
+    # each answer is a name of its own: what is limited is how many of them one address may make up
+    attempt = f"{name} {request.query_params.get('state', '')}"
     try:
+        with session_scope(engine) as session:
+            begin_attempt(session, attempt, address)
         kept = _kept(request, name)
         person = _listed(request, name).door.person(
             request.query_params,
@@ -69,6 +75,10 @@ def come_back(name: Name, request: Request) -> Response:
             verifier=kept["verifier"],
             redirect_uri=_way_back(request, name),
         )
+        with session_scope(engine) as session:
+            note_success(session, attempt, address)
+    except TooManyAttempts as refusal:
+        return _again(request, "locked", refusal.status, minutes=refusal.minutes)
     except (NotSignedIn, Unavailable) as refusal:
         _turned_away(request, name, type(refusal).__name__)
         word = "unavailable" if isinstance(refusal, Unavailable) else "refused"
@@ -122,7 +132,11 @@ def _turned_away(request: Request, name: str, reason: str) -> None:
         note_turned_away(session, method=name, address=address_of_client(request), reason=reason)
 
 
-def _again(request: Request, refused: str, status: int, *, code: str | None = None) -> Response:
-    response = render(request, "login.html", status=status, next="/", refused=refused, minutes=0, code=code)
+def _again(
+    request: Request, refused: str, status: int, *, minutes: int = 0, code: str | None = None
+) -> Response:
+    response = render(
+        request, "login.html", status=status, next="/", refused=refused, minutes=minutes, code=code
+    )
     response.delete_cookie(COOKIE, path="/login")
     return response

@@ -20,9 +20,11 @@ from service.errors import NotFound
 from service.identities import account_of, follow_hospitals, link_identity, note_stranger
 from service.oidc import Person
 from service.settings import BadSetting, Settings
+from service.sign_in_attempts import ADDRESS_LIMIT
 from service.sign_in_doors import read_doors
 from tests.oidc import openid_provider
 from tests.service.factories import LOEI, UDON
+from tests.service.web.conftest import Person as Visitor
 from tests.service.web.days import chromium
 
 LIST = """
@@ -141,6 +143,18 @@ def test_the_provider_says_for_which_further_hospitals_somebody_works(engine: En
         assert hospitals_of(session, account) == (UDON, LOEI)
         follow_hospitals(session, account, Person("i", "s", [UDON]))
         assert hospitals_of(session, account) == (UDON,)
+        changes = session.scalars(select(AuditEntry).where(AuditEntry.action == "account.hospitals"))
+        assert [row.detail["hospitals"] for row in changes] == [f"{UDON} {LOEI}", UDON]
+
+
+def test_answers_made_up_are_limited_by_address(engine: Engine, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s", encoding="utf-8")
+    listed = tmp_path / "providers.toml"
+    listed.write_text(LIST.format(issuer="http://127.0.0.1:9"), encoding="utf-8")
+    person = Visitor(create_app(replace(settings, providers=str(listed)), engine=engine))
+    answers = [person.get(f"/login/from/hospital?code=c&state={n}").status_code for n in range(62)]
+    assert answers == [401] * ADDRESS_LIMIT + [429] * (62 - ADDRESS_LIMIT)
+    assert len(audited(engine)) == ADDRESS_LIMIT  # what is turned away by the limit leaves no row
 
 
 @pytest.mark.parametrize(
