@@ -113,7 +113,7 @@ class Association:
         except Stopping:
             self._stream.abort(SERVICE_USER, NOT_SPECIFIED)
             ending, detail = Ending.ABORTED, "the listener stopped"
-        except Exception as error:
+        except Exception as error:  # its neighbours go on; the ending is recorded with its cause
             log.exception("association failed", extra=self._about())
             self._stream.abort(SERVICE_PROVIDER, NOT_SPECIFIED)
             ending, detail = Ending.ABORTED, f"internal error: {type(error).__name__}"

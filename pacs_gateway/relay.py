@@ -70,7 +70,7 @@ class Relay:
         while not stop.is_set():
             try:
                 busy = self.round()
-            except Exception:
+            except Exception:  # one round must not end the relay; what was not sent stays in line
                 log.exception("relay round failed")
                 busy = False
             if not busy:

@@ -113,7 +113,7 @@ class Store:
             return Answer(status.DATA_SET_MISMATCH, str(error))
         except (OSError, sqlite3.Error) as error:
             return Answer(status.OUT_OF_RESOURCES, str(error))
-        except Exception:
+        except Exception:  # the association lives on: the sender hears 0x0110 and may send again
             log.exception("an instance could not be handled", extra={"association": self._association_id})
             return Answer(status.PROCESSING_FAILURE, "internal error")
         return Answer(status.SUCCESS)

@@ -41,7 +41,7 @@ class Dispatch:
         while not stop.wait(LOOK_SECONDS):
             try:
                 self.round()
-            except Exception:
+            except Exception:  # one round must not end the dispatcher; the next tries again
                 log.exception("dispatch round failed")
 
     def round(self) -> list[str]:

@@ -60,7 +60,7 @@ class Intake:
             while mine and not stop.is_set():
                 try:
                     self.round(datetime.now(UTC))
-                except Exception:
+                except Exception:  # one round must not end the intake; the next tries again
                     log.exception("intake round failed")
                     stop.wait(1.0)
                 stop.wait(POLL_SECONDS)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request, Response
 
 from model.stroke import StrokeType
-from service.accounts import Permission
+from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
 from service.disagreements import Conclusion, disagreements, settle
 from service.findings import analysis_of, findings_of
@@ -18,6 +18,9 @@ from service.web.page import render, see_other
 router = APIRouter(include_in_schema=False)
 
 PAGE = 50
+
+Said = tuple[StrokeType, str, float | None]
+"""A stroke type, the decision and its probability."""
 
 
 @router.get("/disagreements")
@@ -33,15 +36,12 @@ def show_disagreements(
     viewer = entry.chosen().must(Permission.SETTLE)
     found = disagreements(session, viewer, kind=kind, settled=settled, before=before, limit=PAGE + 1)
     shown = found[:PAGE]
-    rows = [(each, _said(session, each.study)) for each in shown]
-    note_read(
-        request, session, viewer, "disagreement.list", detail={"studies": [each.study.id for each in shown]}
-    )
+    said = _told(request, session, viewer, "disagreement.list", [each.study for each in shown])
     return render(
         request,
         "disagreements.html",
         viewer,
-        rows=rows,
+        rows=list(zip(shown, said, strict=True)),
         kind=kind,
         kinds=list(Disagreement),
         settled=settled,
@@ -77,22 +77,27 @@ def show_discordant(
     viewer = entry.chosen().must(Permission.REVIEW)
     found = discordant(session, viewer, kind=kind, before=before, limit=PAGE + 1)
     shown = found[:PAGE]
-    rows = [(each, _said(session, each.study)) for each in shown]
-    note_read(
-        request, session, viewer, "discordant.list", detail={"studies": [each.study.id for each in shown]}
-    )
+    said = _told(request, session, viewer, "discordant.list", [each.study for each in shown])
     return render(
         request,
         "discordant.html",
         viewer,
-        rows=rows,
+        rows=list(zip(shown, said, strict=True)),
         kind=kind,
         kinds=[Concordance.AI_MISSED, Concordance.REPORT_SILENT],
         before=shown[-1].report.id if len(found) > PAGE else None,
     )
 
 
-def _said(session: Look, study: Study) -> Sequence[tuple[StrokeType, str, float | None]]:
+def _told(
+    request: Request, session: Look, viewer: Viewer, action: str, studies: Sequence[Study]
+) -> list[Sequence[Said]]:
+    """What the AI says of each study listed; the audit tells whose they were."""
+    note_read(request, session, viewer, action, detail={"studies": [study.id for study in studies]})
+    return [_said(session, study) for study in studies]
+
+
+def _said(session: Look, study: Study) -> Sequence[Said]:
     """What the AI says of each thing that it assessed."""
     analysis = analysis_of(session, study)
     findings = findings_of(session, analysis) if analysis else []
