@@ -7,10 +7,16 @@ from struct import pack
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
 from pynetdicom.presentation import build_context
 
-from pacs_gateway.negotiation import COMMITMENT, MPPS, user_information
+from pacs_gateway.negotiation import COMMITMENT, MPPS
+from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID
+from pacs_gateway.upper_layer import MAX_PDU
 
 STORE, ECHO, ACTION, CREATE = 0x0001, 0x0030, 0x0130, 0x0140
 ANSWER_SECONDS = 0.02
@@ -29,7 +35,10 @@ def associate_request(calling_ae: str = "FUZZ") -> bytes:
         context.context_id = 2 * number + 1
         proposed.append(context)
     request.presentation_context_definition_list = proposed
-    request.user_information = user_information()
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received = MAX_PDU
+    implementation.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    request.user_information = [length, implementation]
     return bytes(A_ASSOCIATE_RQ(request).encode())
 
 

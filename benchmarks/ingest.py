@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from benchmarks.fuzz import associate_request
 from benchmarks.receivers import (
     CERTIFICATES,
     ENVIRONMENT,
@@ -149,21 +150,8 @@ def footprint(scratch: Path) -> tuple[float, float]:
 
 def open_association(port: int) -> socket.socket:
     """A connection with an accepted association on it, and no thread of ours behind it."""
-    from pynetdicom.pdu import A_ASSOCIATE_RQ
-    from pynetdicom.pdu_primitives import A_ASSOCIATE
-    from pynetdicom.presentation import build_context
-
-    from pacs_gateway.negotiation import user_information
-
-    request = A_ASSOCIATE()
-    request.application_context_name = "1.2.840.10008.3.1.1.1"
-    request.calling_ae_title, request.called_ae_title = "IDLE", "HUB"
-    context = build_context("1.2.840.10008.1.1")
-    context.context_id = 1
-    request.presentation_context_definition_list = [context]
-    request.user_information = user_information()
     connection = socket.create_connection(("127.0.0.1", port))
-    connection.sendall(A_ASSOCIATE_RQ(request).encode())
+    connection.sendall(associate_request("IDLE"))
     if connection.recv(1) != b"\x02":
         raise SystemExit("the listener did not accept an idle association")
     return connection

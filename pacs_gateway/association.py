@@ -13,6 +13,7 @@ from pacs_gateway.dimse import Command
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.notices import Notice
 from pacs_gateway.offers import offer_of
+from pacs_gateway.proposals import decode_proposal
 from pacs_gateway.store import Answer, Store
 from pacs_gateway.tls import TlsFiles, TlsNotReady, reason_of, shown_by
 from pacs_gateway.trials import TRIAL_AE_TITLE
@@ -180,8 +181,8 @@ class Association:
         pdu_type, content = self._stream.read(limit=LONGEST_ASSOCIATE)
         if pdu_type != A_ASSOCIATE_RQ:
             raise ProtocolError("no A-ASSOCIATE-RQ", UNEXPECTED_PDU)
-        request = negotiation.decode_request(bytes(content))
-        calling_ae, called_ae = str(request.calling_ae_title).strip(), str(request.called_ae_title).strip()
+        proposal = decode_proposal(bytes(content))
+        calling_ae, called_ae = proposal.calling_ae, proposal.called_ae
         self._sender = self._callers.recognise(calling_ae, called_ae, self._address, self._certificate)
         if called_ae == self._policy.trial_ae_title:
             self._inbox = self._trials
@@ -191,10 +192,10 @@ class Association:
             self._stream.write(negotiation.reject(*refusal[0]))
             return False
         assert self._sender is not None
-        self._peer_limit = request.maximum_length_received or 0
-        answer, self._agreed = negotiation.accept(request)
-        proposed = request.presentation_context_definition_list
-        self._number = self._inbox.open_association(self._sender, offer_of(proposed, self._agreed))
+        self._peer_limit = proposal.maximum_length
+        answer, self._agreed = negotiation.accept(proposal)
+        offer = offer_of(proposal.contexts, self._agreed)
+        self._number = self._inbox.open_association(self._sender, offer)
         self._stream.write(answer)
         return True
 

@@ -4,12 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydicom.uid import UID
 
-if TYPE_CHECKING:
-    from pynetdicom.presentation import PresentationContext
+from pacs_gateway.proposals import ProposedContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +28,10 @@ class OfferedContext:
 Offer = tuple[OfferedContext, ...]
 
 
-def offer_of(proposed: "Sequence[PresentationContext]", agreed: Mapping[int, str]) -> Offer:
+def offer_of(proposed: Sequence[ProposedContext], agreed: Mapping[int, str]) -> Offer:
     """The contexts of an A-ASSOCIATE-RQ, with what was agreed by context id."""
     return tuple(
-        OfferedContext(
-            str(context.abstract_syntax or ""),
-            tuple(str(syntax) for syntax in context.transfer_syntax),
-            agreed.get(context.context_id or 0, ""),
-        )
+        OfferedContext(context.abstract_syntax, context.transfer_syntaxes, agreed.get(context.context_id, ""))
         for context in proposed
     )
 

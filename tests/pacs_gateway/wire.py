@@ -5,11 +5,13 @@ from struct import pack, unpack
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    MaximumLengthNotification,
+)
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
-
-from pacs_gateway.negotiation import user_information
 
 STORE_RQ, ECHO_RQ = 0x0001, 0x0030
 
@@ -66,7 +68,9 @@ class RawCaller:
             context.context_id = 2 * number + 1
             proposed.append(context)
         request.presentation_context_definition_list = proposed
-        request.user_information = user_information()
+        length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+        length.maximum_length_received, implementation.implementation_class_uid = 16384, "1.2.3.4"
+        request.user_information = [length, implementation]
         self.send(A_ASSOCIATE_RQ(request).encode())
         pdu_type, content = self.read()
         assert pdu_type == 2, f"PDU type {pdu_type}"
