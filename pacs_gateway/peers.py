@@ -9,7 +9,7 @@ from typing import Any
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from pacs_gateway.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -122,14 +122,24 @@ def associate(
     if association.is_established:
         return association, connection
     finish(association, connection)
-    answer: Any = association.acceptor.primitive
+    answer: Any = association.acceptor.primitive or _overlooked(association)
     if answer is not None and answer.result == 0:
         raise NothingAccepted(f"{peer} accepts nothing of what is to be sent")
-    if association.is_rejected:
-        raise PeerUnreachable(
-            f"{peer} rejects {calling_ae}: {answer.reason_str if answer else 'no reason given'}"
-        )
+    if answer is not None:
+        raise PeerUnreachable(f"{peer} rejects {calling_ae}: {answer.reason_str}")
     raise PeerUnreachable(f"{peer} aborts the association{'' if tls is None else _last_alert(peer, tls)}")
+
+
+def _overlooked(association: Association) -> A_ASSOCIATE | None:
+    """A rejection that pynetdicom 3.0 did not look at.
+
+    Its reactor closes the connection on a rejection; whoever asked and only then looks whether there is a
+    connection takes it for one that was never made, and the answer stays in the queue.
+    """
+    while (left := association.dul.receive_pdu(wait=False)) is not None:
+        if isinstance(left, A_ASSOCIATE):
+            return left
+    return None
 
 
 def _knock(peer: Peer, seconds: float) -> ssl.SSLContext | None:
