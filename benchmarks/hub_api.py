@@ -22,8 +22,8 @@ from service.db import make_engine, session_scope
 from service.descriptions import describe
 from service.pathway import admit
 from service.settings import read_settings
+from service.sight import find_study
 from service.storage import open_storage
-from service.studies import find_study
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 START_SECONDS = 60.0

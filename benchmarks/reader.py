@@ -20,8 +20,8 @@ from service.accounts import OPERATOR, Role, add_account
 from service.db import make_engine, session_scope
 from service.pathway import Pathway
 from service.settings import read_settings
+from service.sight import find_study
 from service.storage import open_storage
-from service.studies import find_study
 
 MARK = re.compile(r'name="csrf_token" value="([0-9a-f]+)"')
 REGION, LOCAL = "pages.region", "pages.local"

@@ -11,11 +11,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.searching import Match, Search, like_pattern
-from service.accounts import Permission, Viewer, visible_to
+from service.accounts import Permission, Viewer
 from service.descriptions import IDENTITY, Description, identity_attributes
 from service.errors import BadSyntax, NotAllowed
 from service.patient_search import holding
 from service.result_objects import ResultObject
+from service.sight import visible_studies
 from service.studies import Study
 
 COUNT_UP_TO = 10_000
@@ -61,7 +62,7 @@ def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPag
         BadSyntax: a date is none.
     """
     _check_identity(viewer, search)
-    wanted = [visible_to(viewer, Study.hcode), Study.revision > 0]
+    wanted = [visible_studies(viewer), Study.revision > 0]
     left = []
     for match in search.matches:
         condition = _condition(match)

@@ -7,12 +7,27 @@ find is checked against the name itself.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Integer, Select, String, Text, cast, column, func, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Text,
+    and_,
+    cast,
+    column,
+    func,
+    or_,
+    select,
+    table,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
 from service.arrivals import clean
+from service.grants import granted_studies
+from service.sight import visible_studies
 from service.studies import Study
 
 SHORTEST = 2
@@ -35,7 +50,7 @@ def find_patients(session: Session, viewer: Viewer, text: str, *, limit: int = 5
     words = clean(text).translate({ord(sign): " " for sign in "^="}).split()
     if sum(map(len, words)) < SHORTEST:
         return ()
-    found: dict[int, Study] = {}
+    found = {each.id: each for each in _among_shown(session, viewer, words, limit)}
     if len(words) == 1:
         found |= {each.id: each for each in _by_number(session, viewer, words[0], limit)}
     if len(found) < limit:
@@ -57,7 +72,7 @@ def other_studies(session: Session, viewer: Viewer, study: Study, *, limit: int 
         ways.append([*person, Study.patient_name == study.patient_name])
     found: dict[int, Study] = {}
     for way in ways:  # one query each: with OR between them a database may give up on both indexes
-        query = select(Study).where(visible_to(viewer, Study.hcode), Study.id != study.id, *way)
+        query = select(Study).where(visible_studies(viewer), Study.id != study.id, *way)
         found |= {each.id: each for each in session.scalars(query.order_by(Study.id.desc()).limit(limit))}
     return [found[each] for each in sorted(found, reverse=True)[:limit]]
 
@@ -76,6 +91,17 @@ def holding(session: Session, fragments: Iterable[str]) -> list[ColumnElement[bo
     return [_hold(grams)]
 
 
+def _among_shown(session: Session, viewer: Viewer, words: Sequence[str], limit: int) -> Sequence[Study]:
+    """Those that other hospitals show to the viewer's: few, and therefore read one by one."""
+    if viewer.hcode is None or viewer.sees_region:
+        return ()
+    fits = and_(*_holds(words))
+    if len(words) == 1:
+        fits = or_(fits, Study.patient_id.startswith(words[0], autoescape=True))
+    query = select(Study).where(Study.id.in_(granted_studies(viewer.hcode)), fits)
+    return session.scalars(query.order_by(Study.id.desc()).limit(limit)).all()
+
+
 def _by_number(session: Session, viewer: Viewer, begin: str, limit: int) -> Sequence[Study]:
     if session.get_bind().dialect.name == "sqlite":
         # SQLite's LIKE takes letters of either case for equal, and therefore no index
@@ -90,13 +116,16 @@ def _by_name(session: Session, viewer: Viewer, words: Sequence[str], limit: int)
     grams = list(dict.fromkeys(gram for word in words for gram in _grams(word.lower())))
     if not grams:
         return ()
-    name = func.lower(Study.patient_name)
-    holds = [name.like(f"%{_literal(word.lower())}%", escape="\\") for word in words]
-    query = select(Study).where(visible_to(viewer, Study.hcode), *holds).limit(limit)
+    query = select(Study).where(visible_to(viewer, Study.hcode), *_holds(words)).limit(limit)
     if session.get_bind().dialect.name == "sqlite":
         return session.scalars(_in_full_text(query, grams, viewer)).all()
     hospital = [] if viewer.sees_region else [f"#{viewer.hcode or ''}"]
     return session.scalars(query.where(_hold([*grams, *hospital])).order_by(Study.id.desc())).all()
+
+
+def _holds(words: Sequence[str]) -> list[ColumnElement[bool]]:
+    name = func.lower(Study.patient_name)
+    return [name.like(f"%{_literal(word.lower())}%", escape="\\") for word in words]
 
 
 def _hold(grams: Sequence[str]) -> ColumnElement[bool]:

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Note, Refusal, StrokeType
 from service import audit, metrics
-from service.accounts import Viewer, visible_to
 from service.arrivals import clean, study_columns
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import NotFound
@@ -84,19 +83,6 @@ class Study(Base):
     ready_at: Mapped[datetime | None]
     result_at: Mapped[datetime | None]
     reviewed_at: Mapped[datetime | None]
-
-
-def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
-    """The study, if there is one and `viewer` may see it.
-
-    Raises:
-        NotFound: otherwise; the two are not told apart.
-    """
-    uid = clean(study_instance_uid)
-    query = select(Study).where(Study.study_instance_uid == uid, visible_to(viewer, Study.hcode))
-    if study := session.scalar(query):
-        return study
-    raise NotFound(f"no study {study_instance_uid!r}")
 
 
 def load_study(session: Session, study_id: int, *, lock: bool = True) -> Study:

@@ -14,6 +14,7 @@ NAMES = (
     "disagreements",
     "findings",
     "flags",
+    "grants",
     "hospital_modes",
     "hospitals",
     "identities",

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from model.stroke import StrokeType
 from service.accounts import Viewer, visible_to
 from service.errors import BadRequest
 from service.flags import StudyFlag
+from service.grants import granted_studies
 from service.states import CLOCK, GROUPS, StudyState, milliseconds
 from service.studies import Study
 
@@ -53,25 +54,36 @@ def worklist(
         after: The `next` of the page before.
         limit: Studies a page, 200 at most.
     """
-    if not viewer.sees_region and hcode not in (None, viewer.hcode):
-        return WorklistPage((), None)
     limit = max(1, min(limit, LONGEST_PAGE))
-    wanted = _conditions(viewer, hcode=hcode, state=state, finding=finding)
+    wanted = _conditions(hcode=hcode, state=state, finding=finding)
     place, number = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
     if after is not None:
         wanted.append(tuple_(place, number) > tuple_(*after))
     parts = [
-        select(place, number).where(*wanted, place.between(*each)).order_by(place, number).limit(limit + 1)
+        select(place, number)
+        .where(seen, *wanted, place.between(*each))
+        .order_by(place, number)
+        .limit(limit + 1)
+        for seen in _sights(viewer, Study if finding is None else StudyFlag, number)
         for each in _ranges(state, since, after)
     ]
     return _page(session, sorted(_cursors(session, parts)), limit)
 
 
+def _sights(
+    viewer: Viewer, table: type[Study] | type[StudyFlag], number: InstrumentedAttribute[int]
+) -> Iterator[ColumnElement[bool]]:
+    """What is the hospital's own, and what it was shown: apart, so that each reads an index of its own."""
+    yield visible_to(viewer, table.hcode)
+    if viewer.hcode is not None and not viewer.sees_region:
+        yield and_(table.hcode != viewer.hcode, number.in_(granted_studies(viewer.hcode)))
+
+
 def _conditions(
-    viewer: Viewer, *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
+    *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
 ) -> list[ColumnElement[bool]]:
     table = Study if finding is None else StudyFlag
-    conditions = [visible_to(viewer, table.hcode)]
+    conditions: list[ColumnElement[bool]] = []
     if hcode is not None:
         conditions.append(table.hcode == hcode)
     if state is not None:

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 from service import audit
 from service.api.access import Administrator, Look, note_read
 from service.api.problems import responses
-from service.studies import find_study
+from service.sight import find_own_study
 
 router = APIRouter(prefix="/api/v1", tags=["audit"], responses=responses(401, 403, 422))
 
@@ -31,7 +31,7 @@ def search_audit(
     limit: Limit = 100,
 ) -> dict[str, list[dict[str, Any]]]:
     """Who saw and changed what, newest first; studies by number, never a patient."""
-    study_id = None if study is None else find_study(session, study, viewer).id
+    study_id = None if study is None else find_own_study(session, study, viewer).id
     found = audit.search(session, study_id=study_id, actor=actor, since=since, before=before, limit=limit)
     entries = [
         {

@@ -14,7 +14,8 @@ from service.db import now
 from service.deliveries import Delivery, DeliveryState, Purpose, send_again
 from service.delivery_lists import find_delivery, list_deliveries
 from service.delivery_orders import order_delivery
-from service.studies import find_study, load_study
+from service.sight import find_own_study
+from service.studies import load_study
 
 router = APIRouter(
     prefix="/api/v1/deliveries", tags=["deliveries"], responses=responses(401, 403, 404, 422, 503)
@@ -91,7 +92,7 @@ def read_deliveries(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DeliveryPage:
     """What was sent, to whom, and how it stands."""
-    number = None if study is None else find_study(session, study, viewer).id
+    number = None if study is None else find_own_study(session, study, viewer).id
     found = list_deliveries(
         session, viewer, study_id=number, peer=peer, state=state, before=before, limit=limit
     )
@@ -122,7 +123,7 @@ def read_delivery(request: Request, number: Number, viewer: Reader, session: Loo
 @router.post("", status_code=202, responses=responses(409))
 def create_delivery(body: DeliveryIn, viewer: Administrator, session: Work) -> DeliveryOut:
     """Send a study's result as it stands to a peer, at once."""
-    study = find_study(session, body.study, viewer)
+    study = find_own_study(session, body.study, viewer)
     delivery = order_delivery(session, study, body.peer, viewer.username)
     return delivery_out(delivery, study.study_instance_uid)
 

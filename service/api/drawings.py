@@ -19,7 +19,7 @@ from service.api.wado import instance_header, stored_file
 from service.descriptions import DICOMWEB
 from service.errors import BadSyntax, NotFound
 from service.imaging import instances_of
-from service.studies import find_study
+from service.sight import find_study
 
 router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(400, 401, 403, 404, 406, 422, 503))
 

@@ -14,8 +14,8 @@ from service.api.problems import responses
 from service.api.schemas import UID_EXAMPLE
 from service.reports import LONGEST_TEXT, Concordance, Report, ReportSource, add_report, reports_of
 from service.reviews import Review, review_finding, withdraw_review
+from service.sight import find_own_study, find_study
 from service.signatures import sign_review
-from service.studies import find_study
 from service.verdicts import Disagreement, Hindrance, Place, Side, Verdict
 
 router = APIRouter(
@@ -108,7 +108,7 @@ class ReportOut(BaseModel):
 @router.post("/{uid}/review", status_code=201)
 def add_review(uid: Uid, body: ReviewIn, viewer: Reviewer, session: Work) -> ReviewOut:
     """Agree with the current result, correct it by naming what is there, or say why nobody can judge it."""
-    study = find_study(session, uid, viewer)
+    study = find_own_study(session, uid, viewer)
     review = review_finding(
         session,
         study,
@@ -125,20 +125,20 @@ def add_review(uid: Uid, body: ReviewIn, viewer: Reviewer, session: Work) -> Rev
 @router.post("/{uid}/review/withdraw", status_code=201)
 def undo_review(uid: Uid, viewer: Reviewer, session: Work) -> ReviewOut:
     """Take back your own review of the last minute."""
-    return review_out(withdraw_review(session, find_study(session, uid, viewer), viewer))
+    return review_out(withdraw_review(session, find_own_study(session, uid, viewer), viewer))
 
 
 @router.post("/{uid}/sign", status_code=201)
 def add_signature(uid: Uid, viewer: Reviewer, session: Work) -> SignatureOut:
     """Sign the review that stands, which makes the result final."""
-    signature = sign_review(session, find_study(session, uid, viewer), viewer)
+    signature = sign_review(session, find_own_study(session, uid, viewer), viewer)
     return SignatureOut(signer=signature.signer, revision=signature.revision, at=signature.at)
 
 
 @router.post("/{uid}/report", status_code=201)
 def send_report(uid: Uid, body: ReportIn, viewer: Reviewer, session: Work) -> ReportOut:
     """Add the final report; it is compared with the AI's answer."""
-    study = find_study(session, uid, viewer)
+    study = find_own_study(session, uid, viewer)
     return _report_out(add_report(session, study, viewer, body.text, source=body.source))
 
 

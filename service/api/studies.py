@@ -20,9 +20,10 @@ from service.errors import NotFound, NotReady, Unavailable
 from service.findings import analysis_of
 from service.flags import flags_of
 from service.results import result
+from service.sight import find_own_study, find_study
 from service.states import StudyState
 from service.storage import NotStored
-from service.studies import find_study, reopen
+from service.studies import reopen
 from service.worklist import LONGEST_PAGE, read_cursor, worklist, write_cursor
 
 router = APIRouter(prefix="/api/v1/studies", tags=["studies"], responses=responses(401, 403, 404, 422, 503))
@@ -93,7 +94,7 @@ def reprocess(uid: Uid, request: Request, viewer: Reprocessor, session: Work) ->
     enqueue = request.app.state.enqueue
     if enqueue is None:
         raise Unavailable("no queue is connected to this process")
-    study = find_study(session, uid, viewer)
+    study = find_own_study(session, uid, viewer)
     if study.revision == 0:
         raise NotReady("the study is still being received")
     if study.state is not StudyState.READY:

@@ -31,8 +31,9 @@ from service.errors import NotAcceptable, NotFound
 from service.imaging import StoredInstance, instances_of, made_series
 from service.imaging_headers import ensure_description
 from service.result_objects import as_instances
+from service.sight import find_study
 from service.storage import Storage
-from service.studies import Study, find_study
+from service.studies import Study
 
 router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 406, 422, 503))
 

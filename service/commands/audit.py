@@ -8,7 +8,7 @@ from service import audit
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
-from service.studies import find_study
+from service.sight import find_study
 
 group = typer.Typer(help="Who saw and changed what.", no_args_is_help=True)
 

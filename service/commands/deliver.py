@@ -12,7 +12,7 @@ from service.db import now, session_scope
 from service.deliveries import DeliveryState
 from service.delivery_orders import order_delivery
 from service.errors import BadRequest
-from service.studies import find_study
+from service.sight import find_study
 
 group = typer.Typer(help="What is sent to PACS. `hub work` sends it.", no_args_is_help=True)
 

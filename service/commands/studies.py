@@ -14,12 +14,13 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.sender import Peer, SendResult
 from pacs_gateway.sender import send as send_files
-from service import peers, results, studies
+from service import peers, results
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.commands.peers import read_address
 from service.db import session_scope
 from service.errors import NotFound
+from service.sight import find_study
 from service.states import OUTCOMES
 
 POLL_SECONDS = 0.2
@@ -115,7 +116,7 @@ def result(study_uid: StudyUid) -> None:
 def _result(engine: Engine, study_uid: str) -> dict[str, Any] | None:
     with session_scope(engine, write=False) as session:
         try:
-            study = studies.find_study(session, study_uid, OPERATOR)
+            study = find_study(session, study_uid, OPERATOR)
         except NotFound:
             return None
         return results.result(session, study)

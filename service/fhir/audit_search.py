@@ -14,7 +14,8 @@ from service.fhir.audit_event import audit_event
 from service.fhir.criteria import Criteria
 from service.fhir.elements import THAILAND
 from service.fhir.reading import Page
-from service.studies import Study, find_study
+from service.sight import find_own_study
+from service.studies import Study
 
 
 def read_event(session: Session, number: str) -> Page:
@@ -46,7 +47,7 @@ def search_events(session: Session, viewer: Viewer, criteria: Criteria) -> Page:
     entities, names = criteria.references.get("entity", ()), criteria.strings.get("agent-name", ())
     if len(entities) > 1 or len(names) > 1:
         raise BadSyntax("one entity and one agent-name at a time")
-    study_id = find_study(session, entities[0], viewer).id if entities else None
+    study_id = find_own_study(session, entities[0], viewer).id if entities else None
     found = audit.search(
         session,
         study_id=study_id,

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.accounts import Viewer, visible_to
+from service.accounts import Viewer
 from service.errors import NotFound
 from service.fhir.criteria import Criteria, Token
 from service.fhir.device import check_device_id, device
@@ -22,7 +22,8 @@ from service.fhir.told import Told, read_told
 from service.findings import Analysis
 from service.hospitals import Hospital, find_hospital, list_hospitals
 from service.series import series_of
-from service.studies import Study, find_study
+from service.sight import find_study, visible_studies
+from service.studies import Study
 
 OBSERVATIONS_A_STUDY: Final = 11
 
@@ -73,7 +74,7 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
 def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int = 50) -> Page:
     """A patient with studies, reports, observations, provenance and devices, the newest `limit` studies."""
     study = patient_study(session, viewer, patient_id)
-    condition = visible_to(viewer, Study.hcode)
+    condition = visible_studies(viewer)
     studies = session.scalars(
         select(Study).where(same_patient(study), condition).order_by(Study.id.desc()).limit(limit)
     ).all()
@@ -99,7 +100,7 @@ def _fits(criteria: Criteria, told: Told) -> bool:
 
 
 def _patient_of(session: Session, viewer: Viewer, study: Study) -> Resource:
-    query = select(Study).where(same_patient(study), visible_to(viewer, Study.hcode))
+    query = select(Study).where(same_patient(study), visible_studies(viewer))
     newest = session.scalars(query.order_by(Study.id.desc()).limit(1)).one()
     return patient(patient_number(session, study), [newest])
 
@@ -110,7 +111,7 @@ def _read_patient(session: Session, viewer: Viewer, number: str, base: str) -> P
 
 
 def _read_observation(session: Session, viewer: Viewer, number: str, base: str) -> Page:
-    study = session.scalar(select(Study).where(of_observation(number), visible_to(viewer, Study.hcode)))
+    study = session.scalar(select(Study).where(of_observation(number), visible_studies(viewer)))
     for each in observations(read_told(session, study)) if study else []:
         if study and each["id"] == number:
             return Page([each], [study.id])

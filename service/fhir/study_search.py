@@ -4,16 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, and_, false, func, not_, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from service.accounts import Viewer, visible_to
+from service.accounts import Viewer
 from service.arrivals import clean
 from service.errors import BadSyntax, NotFound
 from service.fhir.criteria import Criteria, Days, Token
 from service.fhir.elements import DCM, DICOM_UID, SIL
-from service.fhir.patient import read_patient_id
+from service.fhir.patient import read_patient_id, same_patient
 from service.patient_search import holding
+from service.sight import visible_studies
 from service.states import OUTCOMES, StudyState
 from service.studies import Study
 
@@ -30,7 +31,7 @@ class Found:
 
 def find_studies(session: Session, viewer: Viewer, criteria: Criteria, *, per_page: int) -> Found:
     """The studies that `viewer` may see and the criteria are about."""
-    query = select(Study).where(visible_to(viewer, Study.hcode), *_conditions(session, viewer, criteria))
+    query = select(Study).where(visible_studies(viewer), *_conditions(session, viewer, criteria))
     if criteria.after is not None:
         query = query.where(Study.id < criteria.after)
     studies = session.scalars(query.order_by(Study.id.desc()).limit(per_page + 1)).all()
@@ -44,7 +45,7 @@ def find_patient_studies(session: Session, viewer: Viewer, criteria: Criteria) -
     query = (
         select(newest)
         .where(
-            visible_to(viewer, Study.hcode),
+            visible_studies(viewer),
             Study.patient_id != "",
             *_conditions(session, viewer, criteria),
         )
@@ -60,14 +61,17 @@ def find_patient_studies(session: Session, viewer: Viewer, criteria: Criteria) -
 
 
 def patient_study(session: Session, viewer: Viewer, patient_id: str) -> Study:
-    """The study that a Patient's id names.
+    """The newest study that `viewer` may see of the patient whom a Patient's id names.
+
+    The id holds the number of the patient's first study, which the viewer need not have been shown.
 
     Raises:
-        NotFound: there is none that `viewer` may see.
+        NotFound: there is none.
     """
-    number = read_patient_id(patient_id)
-    if study := session.scalar(select(Study).where(Study.id == number, visible_to(viewer, Study.hcode))):
-        return study
+    if named := session.get(Study, read_patient_id(patient_id)):
+        seen = select(Study).where(same_patient(named), visible_studies(viewer))
+        if study := session.scalar(seen.order_by(Study.id.desc()).limit(1)):
+            return study
     raise NotFound(f"no Patient {patient_id!r}")
 
 
@@ -127,9 +131,12 @@ def _of_hn(token: Token) -> ColumnElement[bool]:
 
 def _of_patient_id(token: Token) -> ColumnElement[bool]:
     try:
-        return Study.id == read_patient_id(token.code)
+        number = read_patient_id(token.code)
     except NotFound:
         return false()
+    named = aliased(Study)
+    person = select(named.hcode, named.patient_id).where(named.id == number)
+    return tuple_(Study.hcode, Study.patient_id).in_(person)
 
 
 def _hospital_in(system: str, suffix: str) -> str:

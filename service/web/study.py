@@ -22,9 +22,10 @@ from service.patient_search import other_studies
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
 from service.series import Series, series_of
+from service.sight import find_own_study, find_study, owns
 from service.signatures import ReportStatus, report_status, sign_review, signature_of
 from service.states import RESULTS
-from service.studies import Study, find_study
+from service.studies import Study
 from service.verdicts import Hindrance, Place, Side, Verdict
 from service.web.page import render, see_other
 
@@ -76,7 +77,7 @@ def review(
     ]
     review_finding(
         session,
-        find_study(session, uid, viewer),
+        find_own_study(session, uid, viewer),
         viewer,
         verdict,
         present=named,
@@ -91,7 +92,7 @@ def review(
 def undo(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
     """Take one's own review back."""
     viewer = entry.chosen().must(Permission.REVIEW)
-    withdraw_review(session, find_study(session, uid, viewer), viewer)
+    withdraw_review(session, find_own_study(session, uid, viewer), viewer)
     return see_other(request, f"/studies/{uid}", flash="undone")
 
 
@@ -99,7 +100,7 @@ def undo(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
 def sign(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
     """Sign the review that stands; the final report goes out."""
     viewer = entry.chosen().must(Permission.REVIEW)
-    study = find_study(session, uid, viewer)
+    study = find_own_study(session, uid, viewer)
     sign_review(session, study, viewer)
     return see_other(request, f"/studies/{uid}", flash="signed")
 
@@ -114,7 +115,7 @@ def report(
 ) -> Response:
     """Add the final report."""
     viewer = entry.chosen().must(Permission.REVIEW)
-    study = find_study(session, uid, viewer)
+    study = find_own_study(session, uid, viewer)
     add_report(session, study, viewer, text, source=ReportSource.TYPED)
     return see_other(request, f"/studies/{uid}", flash="reported")
 
@@ -149,7 +150,7 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "undoable": bool(
             standing and standing.reviewer == viewer.username and now() - standing.at < UNDO_WITHIN
         ),
-        "reviewable": viewer.may(Permission.REVIEW) and study.state in RESULTS,
+        "reviewable": viewer.may(Permission.REVIEW) and owns(viewer, study) and study.state in RESULTS,
         "agreeable": analysis is not None and analysis.decision.value in ("flag", "clear"),
         "deliveries": _deliveries(session, study),
         "reports": reports_of(session, study) if named else [],

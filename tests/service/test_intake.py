@@ -20,6 +20,7 @@ from service.intake import Intake
 from service.jobs import JobState
 from service.orders import Orders
 from service.settings import Settings
+from service.sight import find_study
 from service.states import StudyState
 from service.storage import FolderStorage, Storage
 
@@ -67,7 +68,7 @@ def deliver(inbox: Inbox, paths: list[Path], *, released: bool = True) -> int:
 
 def found(engine: Engine) -> studies.Study:
     with session_scope(engine, write=False) as session:
-        return studies.find_study(session, "1.2.3", OPERATOR)
+        return find_study(session, "1.2.3", OPERATOR)
 
 
 def now() -> datetime:
@@ -169,7 +170,7 @@ def test_study_that_waits_without_an_order_is_ordered_again(
     deliver(inbox, head)
     intake.round(now())
     with session_scope(engine) as session:
-        study = studies.find_study(session, "1.2.3", OPERATOR)
+        study = find_study(session, "1.2.3", OPERATOR)
         studies.begin_analysis(session, study)
         studies.mark_failed(session, study, "analyse", "disk full")
         studies.reopen(session, study)  # and the order that should follow is lost

@@ -31,6 +31,7 @@ from service.result_objects import ResultObject, objects_of
 from service.returning import unreported_signatures
 from service.reviews import review_finding
 from service.settings import Settings
+from service.sight import find_study
 from service.signatures import sign_review
 from service.storage import FolderStorage, Storage
 from service.verdicts import Verdict
@@ -89,7 +90,7 @@ def run(pathway: Pathway, engine: Engine, storage: Storage, arrived: ArrivedStud
 
 def found(engine: Engine, uid: str) -> studies.Study:
     with session_scope(engine, write=False) as session:
-        return studies.find_study(session, uid, OPERATOR)
+        return find_study(session, uid, OPERATOR)
 
 
 def objects(engine: Engine, study: studies.Study, *, superseded: bool = False) -> list[ResultObject]:

@@ -24,11 +24,11 @@ from service.errors import IllegalTransition, NotFound
 from service.findings import record_prediction
 from service.flags import StudyFlag, flags_of
 from service.series import series_of, storage_keys
+from service.sight import find_study
 from service.states import OUTCOMES, RESULTS, TRANSITIONS, Lane, Priority, StudyState
 from service.studies import (
     Study,
     begin_analysis,
-    find_study,
     load_study,
     mark_failed,
     mark_refused,

@@ -18,8 +18,9 @@ from service.findings import analysis_of, findings_of
 from service.flags import flags_of
 from service.reviews import review_finding, reviews_of
 from service.series import series_of
+from service.sight import find_study
 from service.states import StudyState
-from service.studies import find_study, supersede
+from service.studies import supersede
 from service.verdicts import Verdict
 from service.worklist import WorklistPage, count_by_state, worklist
 from tests.service.crowd import crowd

@@ -12,8 +12,9 @@ from model.stroke import StrokeType
 from service.accounts import OPERATOR, Role
 from service.db import session_scope
 from service.findings import record_prediction
+from service.sight import find_study
 from service.states import StudyState
-from service.studies import Study, begin_analysis, find_study, note_receiving, supersede
+from service.studies import Study, begin_analysis, note_receiving, supersede
 from tests.service.api.conftest import SignIn
 from tests.service.factories import (
     HN,

@@ -13,8 +13,9 @@ from service.hospital_modes import Mode, mode_of
 from service.peers import add_peer
 from service.reviews import review_finding
 from service.settings import Settings
+from service.sight import find_study
 from service.states import StudyState
-from service.studies import begin_analysis, find_study, mark_failed
+from service.studies import begin_analysis, mark_failed
 from service.verdicts import Verdict
 from tests.service.factories import HN, LOEI, UDON, analysed, registered
 from tests.service.web.conftest import Enter

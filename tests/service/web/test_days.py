@@ -13,7 +13,8 @@ from service.accounts import OPERATOR, Role
 from service.db import session_scope
 from service.findings import analysis_of
 from service.reviews import standing_review
-from service.studies import find_study, mark_failed, reopen
+from service.sight import find_study
+from service.studies import mark_failed, reopen
 from service.verdicts import Side, Verdict
 from service.web.page import NAVIGATION
 from tests.hub import real_ct, running_hub, until

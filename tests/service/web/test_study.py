@@ -9,7 +9,8 @@ from service.audit import AuditEntry
 from service.db import session_scope
 from service.findings import analysis_of
 from service.reviews import Review, standing_review
-from service.studies import begin_analysis, find_study, mark_refused
+from service.sight import find_study
+from service.studies import begin_analysis, mark_refused
 from service.verdicts import Disagreement, Verdict
 from tests.service.factories import HN, LOEI, NAME, analysed, registered
 from tests.service.web.conftest import Enter

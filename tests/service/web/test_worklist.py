@@ -8,7 +8,7 @@ from service.accounts import OPERATOR, Role
 from service.db import session_scope
 from service.hospital_modes import Mode, switch_mode
 from service.reviews import review_finding
-from service.studies import find_study
+from service.sight import find_study
 from service.verdicts import Verdict
 from tests.service.factories import HN, LOEI, UDON, analysed
 from tests.service.web.conftest import Enter

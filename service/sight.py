@@ -1,0 +1,51 @@
+"""Sight: which studies a viewer may see (their hospital's own, and those it was shown), which are their own.
+
+Whoever only looks takes `find_study`; whoever changes a study, or reads who saw it, takes `find_own_study`.
+"""
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from service.accounts import Viewer, visible_to
+from service.arrivals import clean
+from service.errors import NotFound
+from service.grants import granted_studies
+from service.studies import Study
+
+
+def visible_studies(viewer: Viewer) -> ColumnElement[bool]:
+    """The condition on `Study` for everything that the viewer may look at."""
+    own = visible_to(viewer, Study.hcode)
+    if viewer.sees_region or viewer.hcode is None:
+        return own
+    return or_(own, Study.id.in_(granted_studies(viewer.hcode)))
+
+
+def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
+    """The study, if there is one and `viewer` may look at it.
+
+    Raises:
+        NotFound: otherwise; the two are not told apart.
+    """
+    return _find(session, study_instance_uid, visible_studies(viewer))
+
+
+def find_own_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
+    """The study, if it is one of the viewer's hospital's own, or the viewer sees the region.
+
+    Raises:
+        NotFound: otherwise, also for a study that the hospital was only shown.
+    """
+    return _find(session, study_instance_uid, visible_to(viewer, Study.hcode))
+
+
+def owns(viewer: Viewer, study: Study) -> bool:
+    """Whether the study is one of those that the viewer may change."""
+    return viewer.sees_region or (study.hcode is not None and study.hcode == viewer.hcode)
+
+
+def _find(session: Session, study_instance_uid: str, seen: ColumnElement[bool]) -> Study:
+    query = select(Study).where(Study.study_instance_uid == clean(study_instance_uid), seen)
+    if study := session.scalar(query):
+        return study
+    raise NotFound(f"no study {study_instance_uid!r}")
