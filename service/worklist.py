@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_, union_all
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, func, select, true, tuple_, union_all
+from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
 from service.accounts import Viewer, visible_to
@@ -56,41 +56,50 @@ def worklist(
     """
     limit = max(1, min(limit, LONGEST_PAGE))
     wanted = _conditions(hcode=hcode, state=state, finding=finding)
-    place, number = (Study.place, Study.id) if finding is None else (StudyFlag.place, StudyFlag.study_id)
-    if after is not None:
-        wanted.append(tuple_(place, number) > tuple_(*after))
     parts = [
         select(place, number)
-        .where(seen, *wanted, place.between(*each))
+        .where(
+            seen, place.between(*each), true() if after is None else tuple_(place, number) > tuple_(*after)
+        )
         .order_by(place, number)
         .limit(limit + 1)
-        for seen in _sights(viewer, Study if finding is None else StudyFlag, number)
+        for seen, place, number in _sights(viewer, wanted, finding)
         for each in _ranges(state, since, after)
     ]
     return _page(session, sorted(_cursors(session, parts)), limit)
 
 
 def _sights(
-    viewer: Viewer, table: type[Study] | type[StudyFlag], number: InstrumentedAttribute[int]
-) -> Iterator[ColumnElement[bool]]:
-    """What is the hospital's own, and what it was shown: apart, so that each reads an index of its own."""
-    yield visible_to(viewer, table.hcode)
-    if viewer.hcode is not None and not viewer.sees_region:
-        yield and_(table.hcode != viewer.hcode, number.in_(granted_studies(viewer.hcode)))
+    viewer: Viewer, wanted: ColumnElement[bool], finding: StrokeType | None
+) -> Iterator[tuple[ColumnElement[bool], ColumnElement[int], ColumnElement[int]]]:
+    """The hospital's own studies and those it was shown: a condition each, with the place and the number.
+
+    Apart, because with OR between them a database reads neither in order. What was shown is little: each is
+    looked up by its number, lest the places of the whole region be read in search of them.
+    """
+    table, number = (Study, Study.id) if finding is None else (StudyFlag, StudyFlag.study_id)
+    yield visible_to(viewer, table.hcode) & wanted, table.place.expression, number.expression
+    if viewer.hcode is None or viewer.sees_region:
+        return
+    others = wanted & (table.hcode != viewer.hcode)
+    granted = granted_studies(viewer.hcode).subquery()
+    place = select(table.place).where(number == granted.c.study_id, others).scalar_subquery()
+    shown = select(place.label("place"), granted.c.study_id).distinct().subquery()
+    yield shown.c.place.is_not(None), shown.c.place, shown.c.study_id
 
 
 def _conditions(
     *, hcode: str | None, state: StudyState | None, finding: StrokeType | None
-) -> list[ColumnElement[bool]]:
+) -> ColumnElement[bool]:
     table = Study if finding is None else StudyFlag
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [true()]
     if hcode is not None:
         conditions.append(table.hcode == hcode)
     if state is not None:
         conditions.append(table.state == state)
     if finding is not None:
         conditions.append(StudyFlag.stroke_type == finding)
-    return conditions
+    return and_(*conditions)
 
 
 def _cursors(session: Session, parts: Sequence[Select[int, int]]) -> Iterator[Cursor]:

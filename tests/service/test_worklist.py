@@ -152,6 +152,9 @@ WAYS = [
 ]
 
 
+ONE_BY_ONE = ("(rowid=?)", "(study_id=? AND stroke_type=?)", "ix_study_grants_hcode (hcode=?)")
+
+
 @pytest.fixture(scope="module")
 def crowded(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Three thousand studies, with the statistics that SQLite keeps when it is asked to."""
@@ -179,10 +182,16 @@ def test_every_way_of_asking_reads_an_index_in_order(
                 worklist(session, viewer, after=after, **way)
         session.rollback()
     assert any(step.startswith("SEARCH") for step in plans)
+    shown = False
     for step in plans:
+        if step == "COMPOUND QUERY":
+            shown = False
         # SQLite calls it a scan, too, to hand on the rows of a subquery that has read an index.
         assert not step.startswith("SCAN") or step.startswith("SCAN anon_"), step
-        assert "TEMP B-TREE" not in step
+        # What other hospitals show is little: found by number one by one, then sorted.
+        assert shown or "TEMP B-TREE" not in step
+        assert not shown or not step.startswith("SEARCH") or step.endswith(ONE_BY_ONE), step
+        shown = shown or "ix_study_grants_hcode" in step
 
 
 def test_a_study_and_its_parts_are_found_by_index(ten: Session, engine: Engine) -> None:
