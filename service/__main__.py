@@ -23,6 +23,7 @@ COMMANDS = {
     "peer": "service.commands.peers",
     "tls": "service.commands.tls",
     "deliver": "service.commands.deliver",
+    "roster": "service.commands.rosters",
     "audit": "service.commands.audit",
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",

@@ -49,6 +49,8 @@ class Permission(StrEnum):
     """Send images over HTTP, as machines do by C-STORE."""
     REVIEW = "review"
     REPROCESS = "reprocess"
+    ON_CALL = "on_call"
+    """Be on call, keep the hospital's roster, and answer alerts."""
     SETTLE = "settle"
     """Settle what a radiologist and the AI differ in."""
     ADMINISTER = "administer"
@@ -66,10 +68,18 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
             }
         ),
         Role.RADIOLOGIST: frozenset(
-            {Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW, Permission.REPROCESS}
+            {
+                Permission.READ_STUDIES,
+                Permission.READ_IDENTITY,
+                Permission.REVIEW,
+                Permission.REPROCESS,
+                Permission.ON_CALL,
+            }
         ),
-        Role.REFERRER: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY}),
-        Role.SPECIALIST: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW}),
+        Role.REFERRER: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.ON_CALL}),
+        Role.SPECIALIST: frozenset(
+            {Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW, Permission.ON_CALL}
+        ),
         Role.ML: frozenset({Permission.READ_STUDIES, Permission.REPROCESS, Permission.SETTLE}),
         Role.ADMIN: frozenset(Permission),
     }

@@ -31,13 +31,13 @@ class Circuit(Base):
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-def wait_after(failures: int) -> timedelta:
-    """The wait after so many failures in a row: 5 s, doubled up to 15 min, each up to a quarter longer.
+def wait_after(failures: int, longest: timedelta = LONGEST_WAIT) -> timedelta:
+    """The wait after so many failures in a row: 5 s, doubled up to the longest, each up to a quarter longer.
 
     The quarter is drawn anew each time, so that destinations behind one broken link do not return together.
     """
     doubled = FIRST_WAIT * 2.0 ** min(max(failures - 1, 0), 16)
-    return min(doubled, LONGEST_WAIT) * random.uniform(1.0, 1.25)
+    return min(doubled, longest) * random.uniform(1.0, 1.25)
 
 
 def circuit_of(session: Session, peer: str) -> Circuit:
@@ -57,11 +57,13 @@ def note_success(session: Session, peer: str, at: datetime) -> None:
     circuit.last_success_at = at
 
 
-def note_failure(session: Session, peer: str, error: str, at: datetime) -> datetime:
+def note_failure(
+    session: Session, peer: str, error: str, at: datetime, *, longest: timedelta = LONGEST_WAIT
+) -> datetime:
     """It did not answer; returns when it may be tried again."""
     circuit = circuit_of(session, peer)
     circuit.failures += 1
-    circuit.open_until = at + wait_after(circuit.failures)
+    circuit.open_until = at + wait_after(circuit.failures, longest)
     circuit.last_error = clean(error)[:LONGEST_ERROR]
     return circuit.open_until
 

@@ -1,4 +1,4 @@
-"""Dispatch: sees to it that whatever is due to leave has a job: deliveries, commitments, final reports."""
+"""Dispatch: sees to it that what is due to leave has a job: deliveries, commitments, reports, alerts."""
 
 import logging
 import threading
@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from pacs_gateway.inbox import Inbox
-from service import deliveries, delivery_commitments
+from service import alert_deliveries, deliveries, delivery_commitments
 from service.db import now, session_scope
+from service.ladders import Ladder
 from service.orders import Orders
 from service.returning import unreported_signatures
 
@@ -25,24 +26,43 @@ class Dispatch:
         engine: The rows.
         orders: The way to the job engine.
         inbox: Where the listener leaves what destinations report on what they were asked to commit to.
+        ladder: Takes alerts further.
         clock: Now; only tests give another.
     """
 
     def __init__(
-        self, engine: Engine, orders: Orders, inbox: Inbox, clock: Callable[[], datetime] = now
+        self,
+        engine: Engine,
+        orders: Orders,
+        inbox: Inbox,
+        clock: Callable[[], datetime] = now,
+        *,
+        ladder: Ladder | None = None,
     ) -> None:
         self._engine = engine
         self._orders = orders
         self._inbox = inbox
         self._clock = clock
+        self._ladder = ladder or Ladder(engine, clock=clock)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
         while not stop.wait(LOOK_SECONDS):
             try:
+                self.alert()
                 self.round()
             except Exception:  # one round must not end the dispatcher; the next tries again
                 log.exception("dispatch round failed")
+
+    def alert(self) -> list[str]:
+        """Take alerts further; returns the lines for which a job was put in line."""
+        self._ladder.climb()
+        at = self._clock()
+        with session_scope(self._engine, write=False) as session:
+            lines = alert_deliveries.lines_due(session, at)
+        for line in lines:
+            self._orders.sweep_line(line, at)
+        return lines
 
     def round(self) -> list[str]:
         """One look; returns the destinations for which a job was put in line."""

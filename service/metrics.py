@@ -18,6 +18,8 @@ BUCKETS = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600
 RECEIVED_INSTANCES = "received_instances"
 RESULT_SECONDS = "result_seconds"
 DELIVERIES = "deliveries"
+ALERT_SECONDS = "alert_seconds"
+ALERT_MESSAGES = "alert_messages"
 
 
 class Tally(Base):
@@ -87,8 +89,16 @@ def _families(
     yield by_state
     received = sum(tallies(session, RECEIVED_INSTANCES).values())
     yield CounterMetricFamily("hub_received_instances", "Instances taken into the hub.", value=received)
-    yield _histogram(tallies(session, RESULT_SECONDS))
+    yield _histogram(
+        "hub_result_seconds", "Seconds from the last slice to the result.", tallies(session, RESULT_SECONDS)
+    )
     yield _deliveries(tallies(session, DELIVERIES))
+    yield _histogram(
+        "hub_alert_seconds",
+        "Seconds from a hop of the ladder to a message's delivery.",
+        tallies(session, ALERT_SECONDS),
+    )
+    yield _messages(tallies(session, ALERT_MESSAGES))
     if queue_depth is not None:
         depth = GaugeMetricFamily("hub_queue_depth", "Jobs waiting by queue.", labels=["queue"])
         for queue, number in queue_depth.items():
@@ -103,8 +113,17 @@ def _deliveries(values: Mapping[str, float]) -> Metric:
     return family
 
 
-def _histogram(values: Mapping[str, float]) -> Metric:
-    family = HistogramMetricFamily("hub_result_seconds", "Seconds from the last slice to the result.")
+def _messages(values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(
+        "hub_alert_messages", "Messages of alerts by way and by how they ended.", labels=["way", "state"]
+    )
+    for label, number in values.items():
+        family.add_metric(label.split("."), number)
+    return family
+
+
+def _histogram(name: str, text: str, values: Mapping[str, float]) -> Metric:
+    family = HistogramMetricFamily(name, text)
     running, buckets = 0.0, []
     for limit in (*map(str, BUCKETS), "+Inf"):
         running += values.get(limit, 0)

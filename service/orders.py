@@ -21,7 +21,12 @@ DELIVER = "deliver"
 SIGN = "sign"
 """The name of the job that makes the final report; `pathway.Pathway.return_signed` is its step."""
 
+TELL = "tell"
+"""The name of the job that carries alerts on one line; `messengers.Messenger.tell` is its step."""
+
 SWEEP_SECONDS = 10
+LINE_SWEEP_SECONDS = 2
+"""An alert is looked after sooner than a delivery."""
 
 Argument = dict[str, int]
 """What the job is about: {"study": row number, "revision": number}."""
@@ -63,6 +68,22 @@ class Orders:
         argument = {"peer": peer}
         lane = jobs.Lane.OUTBOUND
         self._client.enqueue(DELIVER, key, argument, lane=lane, delay=delay, partition=peer)
+
+    def tell(self, line: str, at: datetime | None = None) -> None:
+        """Have a line of alerts looked after, at once or at a time; the same time again is one job."""
+        moment = at or now()
+        delay = max(0.0, (moment - now()).total_seconds())
+        self._tell(line, f"{int(moment.timestamp() * 1000)}", delay)
+
+    def sweep_line(self, line: str, at: datetime) -> None:
+        """Have a line looked after on which something is due; once in two seconds is enough."""
+        self._tell(line, f"sweep:{int(at.timestamp() // LINE_SWEEP_SECONDS)}", 0.0)
+
+    def _tell(self, line: str, moment: str, delay: float) -> None:
+        key, lane = f"{TELL}:{line}:{moment}", jobs.Lane.OUTBOUND
+        self._client.enqueue(
+            TELL, key, {"line": line}, lane=lane, priority=jobs.Priority.STAT, delay=delay, partition=line
+        )
 
     def waiting(self) -> dict[str, int]:
         """Jobs that wait for a worker, by lane."""

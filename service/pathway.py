@@ -14,6 +14,7 @@ from model.stroke import Note, Prediction
 from model.volume import UnreadableStudy, Volume, load_head_ct
 from pacs_gateway.arrivals import ArrivedStudy, digest_of
 from service import findings, series, studies
+from service.announcements import announce_outcome
 from service.db import now, session_scope
 from service.descriptions import describe
 from service.failures import Failure
@@ -86,6 +87,7 @@ class Pathway:
         """The steps of the job `ANALYSE`, in order."""
         return (
             Step(self.analyse, attempts=4, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),
+            Step(self.alert, attempts=6, first_wait=1.0, timeout=ANALYSE_TIMEOUT_S),
             Step(self.return_result, attempts=6, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),
             Step(self.describe, attempts=4, first_wait=2.0, timeout=ANALYSE_TIMEOUT_S),
         )
@@ -127,6 +129,13 @@ class Pathway:
                 )
         log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
 
+    def alert(self, argument: Argument) -> None:
+        """Have the people on call told of a flag, before anything else is made of it."""
+        with session_scope(self._engine) as session:
+            study = studies.load_study(session, argument["study"])
+            if study.revision == argument["revision"]:
+                announce_outcome(session, study)
+
     def return_result(self, argument: Argument) -> None:
         """Make the objects that go back to the hospital; whatever the outcome, it is told."""
         self._returning.return_result(argument)
@@ -154,6 +163,7 @@ class Pathway:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
                 studies.mark_failed(session, study, failure.step, failure.error)
+                announce_outcome(session, study)
         log.error("study failed", extra=argument | {"step": failure.step})
 
     def _refuse(self, argument: Argument, refusal: UnreadableStudy) -> None:

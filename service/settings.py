@@ -99,6 +99,39 @@ class Settings:
     relay_kbit: int = field(default=0, metadata={"low": 0, "high": 10_000_000})
     """Kilobits a second that the relay may use of the link; 0 for all of it."""
 
+    alert_ladder: str = "2,5,10"
+    """Minutes without an answer after which an alert goes on to the next on call; see `service.ladders`."""
+
+    alert_flags_an_hour: int = field(default=10, metadata={"low": 1, "high": 1000})
+    """Flags of one hospital within an hour above which the next first shows on the pages alone."""
+
+    alert_precision: int = field(default=20, metadata={"low": 0, "high": 100})
+    """Percent of a hospital's judged flags that must have been right, else its flags do the same."""
+
+    smtp_server: str = ""
+    """HOST:PORT of the mail server for alerts; empty: none goes by e-mail."""
+
+    smtp_sender: str = "imaging-hub@localhost"
+    """The address that alerts come from."""
+
+    smtp_user: str = ""
+    """The name to sign in with at the mail server, if it wants one."""
+
+    smtp_password: str = field(default="", repr=False)
+    """The password for it."""
+
+    smtp_security: str = "starttls"
+    """How the mail server is called: starttls, tls, or off."""
+
+    line_url: str = "https://api.line.me"
+    """Where the LINE Messaging API is."""
+
+    line_token: str = field(default="", repr=False)
+    """The channel access token of the hub's LINE Official Account; empty: no alert goes by LINE."""
+
+    moph_notify_url: str = "https://morpromt2f.moph.go.th"
+    """Where MOPH Notify is; the keys belong to each hospital's contact."""
+
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
 
@@ -116,6 +149,19 @@ class Settings:
             raise BadSetting("log_level", self.log_level, "DEBUG, INFO, WARNING or ERROR")
         if self.public_url and not re.fullmatch(r"https?://[^/\s]+", self.public_url):
             raise BadSetting("public_url", self.public_url, "http(s)://host without a path")
+        if not re.fullmatch(r"\d{1,3}(,\d{1,3}){0,7}", self.alert_ladder) or (
+            sorted(set(self.ladder_minutes)) != list(self.ladder_minutes) or not self.ladder_minutes[0]
+        ):
+            raise BadSetting("alert_ladder", self.alert_ladder, "1 to 8 rising minutes, such as 2,5,10")
+        if self.smtp_server and not re.fullmatch(r"[^\s:]+:\d{1,5}", self.smtp_server):
+            raise BadSetting("smtp_server", self.smtp_server, "HOST:PORT")
+        if self.smtp_security not in ("starttls", "tls", "off"):
+            raise BadSetting("smtp_security", self.smtp_security, "starttls, tls or off")
+        if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.smtp_sender):
+            raise BadSetting("smtp_sender", self.smtp_sender, "an e-mail address")
+        for name in ("line_url", "moph_notify_url"):
+            if not re.fullmatch(r"https?://[^/\s]+", getattr(self, name)):
+                raise BadSetting(name, getattr(self, name), "http(s)://host without a path")
         for name in ("database_url", "jobs_url"):
             if getattr(self, name) and not re.match(r"(sqlite|postgresql)(\+\w+)?://", getattr(self, name)):
                 raise BadSetting(name, "(hidden)", "a sqlite:// or postgresql:// address")
@@ -131,6 +177,16 @@ class Settings:
         if self.jobs_url or self.database_url.startswith("postgresql"):
             return self._address(self.jobs_url or self.database_url)
         return f"sqlite:///{self.data.absolute() / 'jobs.sqlite'}"
+
+    @property
+    def ladder_minutes(self) -> tuple[int, ...]:
+        """HUB_ALERT_LADDER as numbers."""
+        return tuple(int(each) for each in self.alert_ladder.split(","))
+
+    @property
+    def address(self) -> str:
+        """The hub's own address, as links to it begin."""
+        return self.public_url or f"http://{self.http_host}:{self.http_port}"
 
     @property
     def disk_reserve_bytes(self) -> int:

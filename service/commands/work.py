@@ -11,17 +11,23 @@ import typer
 from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
+from service.alerts import AlertKind
+from service.channels.opening import open_channels
 from service.commands.opening import open_process
 from service.counts import Counts
 from service.couriers import Courier
 from service.db import make_engine
 from service.dispatch import Dispatch
 from service.intake import Intake
-from service.orders import ANALYSE, DELIVER, SIGN, Orders
+from service.ladders import Ladder
+from service.messengers import Messenger, Titles
+from service.orders import ANALYSE, DELIVER, SIGN, TELL, Orders
 from service.pathway import Pathway
 from service.peers import as_remote
+from service.quiet import Limits
 from service.settings import Settings
 from service.storage import open_storage
+from service.web.words import Language, Words
 from service.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -48,17 +54,23 @@ def work(
         wake=orders.deliver,
         calling_ae=settings.ae_title,
     )
+    messenger = Messenger(
+        engine, open_channels(settings), titles=titles(), address=settings.address, wake=orders.tell
+    )
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
     worker.register(DELIVER, courier.steps(), on_failure=courier.give_up)
+    worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.launch()
 
     stop = threading.Event()
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
     counts = Counts(engine, inbox, settings)
     intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock", count=counts.look)
-    dispatch = Dispatch(engine, orders, inbox)
+    limits = Limits(settings.alert_flags_an_hour, settings.alert_precision)
+    ladder = Ladder(engine, minutes=settings.ladder_minutes, limits=limits)
+    dispatch = Dispatch(engine, orders, inbox, ladder=ladder)
     threads = [
         threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
         for name, loop in (("intake", intake.run), ("dispatch", dispatch.run))
@@ -72,6 +84,12 @@ def work(
         for thread in threads:
             thread.join(timeout=5)
         counts.close()
+
+
+def titles() -> Titles:
+    """What each kind of alert is called in a message, in Thai and in English."""
+    speakers = [Words(language) for language in Language]
+    return {kind: tuple(words(f"alert.kind.{kind.value}") for words in speakers) for kind in AlertKind}
 
 
 def _open_detector(settings: Settings) -> Detector:

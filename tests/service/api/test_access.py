@@ -25,6 +25,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/callers/{hospital}/{title}/certificates": {"fingerprint": "ab" * 32},
     "/api/v1/certificates": {"ae_title": "CT1", "hospital": "10671", "request": ""},
     "/api/v1/certificates/trusted": {"ae_title": "CT1", "hospital": "10671", "pem": ""},
+    "/api/v1/rosters/{hcode}/shifts": {
+        "username": "someone",
+        "starts_at": "2026-11-22T16:00:00+07:00",
+        "ends_at": "2026-11-23T08:00:00+07:00",
+    },
+    "/api/v1/rosters/{hcode}/hub": {"hub": LOEI},
+    "/api/v1/contacts": {"way": "email", "address": "a@b.example"},
     "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
     "/api/v1/peers/{name}": {"port": 104},
 }

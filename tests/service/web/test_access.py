@@ -11,12 +11,21 @@ from service.app import PARTS
 from tests.service.factories import UDON
 from tests.service.web.conftest import Enter, Person
 
-OPEN = {"/login", "/login/with/{name}", "/login/from/{name}", "/preferences", "/static/{name:path}", "/docs"}
+OPEN = {
+    "/login",
+    "/login/with/{name}",
+    "/login/from/{name}",
+    "/preferences",
+    "/static/{name:path}",
+    "/docs",
+    "/a/{token}",
+}
 """Pages for whoever comes; everything else needs somebody who signed in."""
 
 READERS = {Role.TECHNICIAN, Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ML, Role.ADMIN}
 REVIEWERS = {Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN}
 SENDERS = {Role.VENDOR, Role.TECHNICIAN, Role.ADMIN}
+ON_CALL = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
 EVERYBODY = set(Role)
 RULES: dict[str, set[Role]] = {
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere
@@ -26,6 +35,13 @@ RULES: dict[str, set[Role]] = {
     "POST /studies/{uid}/undo": REVIEWERS,
     "POST /studies/{uid}/sign": REVIEWERS,
     "POST /studies/{uid}/report": REVIEWERS,
+    "GET /on-call": ON_CALL,
+    "GET /alerts/{number}": ON_CALL,
+    "POST /alerts/{number}/acknowledge": ON_CALL,
+    "POST /on-call/shifts": ON_CALL,
+    "POST /on-call/{hospital}/shifts/{number}/delete": ON_CALL,
+    "POST /on-call/contacts": ON_CALL,
+    "POST /on-call/contacts/{number}/delete": ON_CALL,
     "GET /discordant": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},
     "POST /disagreements/{number}/settle": {Role.ML, Role.ADMIN},
@@ -58,7 +74,7 @@ def pages(app: FastAPI) -> list[str]:
     ]
 
 
-VALUES = {"uid": "1.2.3", "hcode": UDON, "path": "index.html", "number": "1", "key": "x"}
+VALUES = {"uid": "1.2.3", "hcode": UDON, "hospital": UDON, "path": "index.html", "number": "1", "key": "x"}
 
 
 def fill(path: str) -> str:
@@ -93,6 +109,11 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "hospital": UDON,
             "mode": "live",
             "conclusion": "to_label",
+            "username": "someone",
+            "start": "2026-11-22T16:00",
+            "end": "2026-11-23T08:00",
+            "way": "email",
+            "address": "a@b.example",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)

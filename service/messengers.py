@@ -1,0 +1,175 @@
+"""Messenger: carries the messages of alerts that are due on one line, and keeps the proof of each.
+
+As with deliveries to PACS there is one job a line at a time, and a line that does not answer is knocked at
+ever less often. A message whose alert somebody has answered meanwhile is not sent.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from service import circuits
+from service.alert_deliveries import (
+    GIVE_UP_AFTER,
+    AlertDelivery,
+    TellState,
+    next_look,
+    next_message,
+    settle_message,
+)
+from service.alerts import Alert, AlertKind, AlertState
+from service.case_numbers import case_number
+from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable
+from service.contacts import Contact, Way
+from service.db import now, session_scope
+from service.failures import Failure
+from service.hospitals import find_hospital
+from service.steps import Step
+
+log = logging.getLogger(__name__)
+
+SLICE_SECONDS: Final = 60.0
+LONGEST_WAIT: Final = timedelta(minutes=1)
+"""An alert cannot wait a quarter of an hour for the next knock, as a delivery to a PACS may."""
+ONE_WAITS: Final = timedelta(seconds=30)
+
+Wake = Callable[[str, datetime | None], object]
+Titles = Mapping[AlertKind, tuple[str, ...]]
+"""What each kind is called, in Thai and in English."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    number: int
+    way: Way
+    message: Message
+    to: Destination
+
+
+class Messenger:
+    """Brings alerts to people.
+
+    Args:
+        engine: The rows.
+        channels: The ways that this hub has; a message by another is refused with that reason.
+        titles: What each kind is called.
+        address: The hub's own address, before the path of a link.
+        wake: Puts the next look at a line in line.
+        clock: Now; only tests give another.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        channels: Mapping[Way, Channel],
+        *,
+        titles: Titles,
+        address: str,
+        wake: Wake,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._engine = engine
+        self._channels = channels
+        self._titles = titles
+        self._address = address.rstrip("/")
+        self._wake = wake
+        self._clock = clock
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the job `TELL`; what a channel does wrong is no failure of the job."""
+        return (Step(self.tell, attempts=3, first_wait=2.0),)
+
+    def tell(self, argument: dict[str, str]) -> None:
+        """Send everything that is due on one line (the job's step); then put the next look in line."""
+        line, started = argument["line"], time.monotonic()
+        while (errand := self._next(line)) is not None:
+            self._run(line, errand)
+            if time.monotonic() - started > SLICE_SECONDS:
+                self._wake(line, None)
+                return
+        with session_scope(self._engine) as session:
+            moment = next_look(session, line)
+        if moment is not None and moment > self._clock():
+            self._wake(line, moment)
+
+    def give_up(self, failure: Failure) -> None:
+        """A job broke on something unforeseen: the messages wait on, the line is spared for a while."""
+        line = failure.argument["line"]
+        with session_scope(self._engine) as session:
+            circuits.note_failure(session, line, failure.error, self._clock(), longest=LONGEST_WAIT)
+        log.error("alerts stopped", extra={"line": line, "step": failure.step})
+
+    def _next(self, line: str) -> _Errand | None:
+        """The next message to send; those that need not or cannot be sent are ended on the way."""
+        at = self._clock()
+        with session_scope(self._engine) as session:
+            while (row := next_message(session, line, at)) is not None:
+                alert = session.get_one(Alert, row.alert_id)
+                contact = session.get(Contact, row.contact_id) if row.contact_id else None
+                row.attempts += 1
+                if alert.state is AlertState.ACKNOWLEDGED:
+                    settle_message(session, row, TellState.WITHDRAWN, "", at)
+                elif at - row.created_at >= GIVE_UP_AFTER:
+                    settle_message(session, row, TellState.EXPIRED, f"not in an hour; last: {row.proof}", at)
+                elif contact is None:
+                    settle_message(session, row, TellState.REFUSED, "the contact was removed", at)
+                elif contact.way not in self._channels:
+                    why = f"this hub has no {contact.way.value}: see its settings"
+                    settle_message(session, row, TellState.REFUSED, why, at)
+                else:
+                    message = self._message(session, alert, row)
+                    return _Errand(row.id, row.way, message, Destination(contact.address, contact.secret))
+                session.flush()
+        return None
+
+    def _message(self, session: Session, alert: Alert, row: AlertDelivery) -> Message:
+        hospital = find_hospital(session, alert.hcode)
+        return Message(
+            number=row.id,
+            alert=alert.id,
+            kind=alert.kind.value,
+            titles=self._titles[alert.kind],
+            case=case_number(alert.study_id),
+            hcode=alert.hcode,
+            hospital=f"{hospital.name_th} · {hospital.name_en}",
+            link=f"{self._address}/a/{row.token}",
+            raised_at=alert.raised_at,
+            hop=row.hop,
+        )
+
+    def _run(self, line: str, errand: _Errand) -> None:
+        state, proof, spare = TellState.WAITING, "", False
+        try:
+            proof = self._channels[errand.way].send(errand.message, errand.to)
+            state = TellState.DELIVERED
+        except Unreachable as error:
+            proof, spare = str(error), True
+        except Later as error:
+            proof = str(error)
+        except Refused as error:
+            state, proof = TellState.REFUSED, str(error)
+        self._settle(line, errand.number, state, proof, spare=spare)
+        log.info("alert told", extra={"message": errand.number, "line": line, "state": state.value})
+
+    def _settle(self, line: str, number: int, state: TellState, proof: str, *, spare: bool) -> None:
+        at = self._clock()
+        with session_scope(self._engine) as session:
+            row = session.get_one(AlertDelivery, number, with_for_update=True)
+            until = at + ONE_WAITS
+            if spare:
+                until = circuits.note_failure(session, line, proof, at, longest=LONGEST_WAIT)
+            elif state is TellState.DELIVERED:
+                circuits.note_success(session, line, at)
+            if state is TellState.DELIVERED or (
+                state is not TellState.WAITING and row.state is TellState.WAITING
+            ):
+                # what was delivered is so, also where somebody answered while it was on its way
+                settle_message(session, row, state, proof, at)
+            elif row.state is TellState.WAITING:
+                row.next_at, row.proof = until, proof[:500]
