@@ -66,7 +66,7 @@ def test_nobody_on_call_is_an_alarm_until_somebody_is_put(enter: Enter) -> None:
     assert someone.post(f"/on-call/{UDON}/shifts/1/delete", {}, **PAGE).status_code == 303
     assert "ไม่มีใครอยู่เวร" in someone.get("/on-call").text
     wrong = someone.post("/on-call/shifts", form | {"start": "yesterday"}, **PAGE)
-    assert (wrong.status_code, "'yesterday' is no moment" in wrong.text) == (422, True)
+    assert (wrong.status_code, "is no moment" in wrong.text) == (422, True)
 
 
 def test_a_person_lists_and_forgets_a_way(enter: Enter) -> None:
