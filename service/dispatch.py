@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from pacs_gateway.inbox import Inbox
 from service import alert_deliveries, deliveries, delivery_commitments
 from service.db import now, session_scope
-from service.ladders import Ladder
+from service.ladders import ROUND, Ladder
 from service.orders import Orders
 from service.returning import unreported_signatures
 
@@ -56,13 +56,15 @@ class Dispatch:
 
     def alert(self) -> list[str]:
         """Take alerts further; returns the lines for which a job was put in line."""
-        self._ladder.climb()
-        at = self._clock()
-        with session_scope(self._engine, write=False) as session:
-            lines = alert_deliveries.lines_due(session, at)
-        for line in lines:
-            self._orders.sweep_line(line, at)
-        return lines
+        while True:
+            taken = self._ladder.climb()
+            at = self._clock()
+            with session_scope(self._engine, write=False) as session:
+                lines = alert_deliveries.lines_due(session, at)
+            for line in lines:
+                self._orders.sweep_line(line, at)
+            if len(taken) < ROUND:
+                return lines
 
     def round(self) -> list[str]:
         """One look; returns the destinations for which a job was put in line."""

@@ -22,7 +22,7 @@ from service.quiet import Limits, Rule, morning, quiet_rule, thai_minute
 from service.rosters import Duty, on_duty
 from service.studies import HUB
 
-ROUND: Final = 200
+ROUND: Final = 100
 """Alerts that one round takes at most."""
 GIVE_UP_AFTER: Final = timedelta(hours=1)
 """So long the last hop is repeated; then the alert stands unanswered on the pages."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from service import circuits
 from service.alert_deliveries import (
     GIVE_UP_AFTER,
+    LONGEST_PROOF,
     AlertDelivery,
     TellState,
     next_look,
@@ -24,6 +25,7 @@ from service.alert_deliveries import (
     settle_message,
 )
 from service.alerts import Alert, AlertKind, AlertState
+from service.arrivals import clean
 from service.case_numbers import case_number
 from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable
 from service.contacts import Contact, Way
@@ -50,6 +52,16 @@ class _Errand:
     way: Way
     message: Message
     to: Destination
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    number: int
+    state: TellState
+    """`WAITING` where it may go better another time."""
+    proof: str
+    spare: bool = False
+    """Whether the whole line is to be left alone for a while."""
 
 
 class Messenger:
@@ -87,16 +99,18 @@ class Messenger:
 
     def tell(self, argument: dict[str, str]) -> None:
         """Send everything that is due on one line (the job's step); then put the next look in line."""
-        line, started = argument["line"], time.monotonic()
-        while (errand := self._next(line)) is not None:
-            self._run(line, errand)
-            if time.monotonic() - started > SLICE_SECONDS:
-                self._wake(line, None)
-                return
+        line, ends = argument["line"], time.monotonic() + SLICE_SECONDS
+        errand = self._turn(line, None)
+        while errand is not None:
+            outcome = self._send(errand)
+            log.info(
+                "alert told", extra={"message": errand.number, "line": line, "state": outcome.state.value}
+            )
+            errand = self._turn(line, outcome, more=time.monotonic() < ends)
         with session_scope(self._engine) as session:
             moment = next_look(session, line)
-        if moment is not None and moment > self._clock():
-            self._wake(line, moment)
+        if moment is not None:
+            self._wake(line, moment if moment > self._clock() else None)
 
     def give_up(self, failure: Failure) -> None:
         """A job broke on something unforeseen: the messages wait on, the line is spared for a while."""
@@ -105,28 +119,46 @@ class Messenger:
             circuits.note_failure(session, line, failure.error, self._clock(), longest=LONGEST_WAIT)
         log.error("alerts stopped", extra={"line": line, "step": failure.step})
 
-    def _next(self, line: str) -> _Errand | None:
-        """The next message to send; those that need not or cannot be sent are ended on the way."""
+    def _turn(self, line: str, outcome: _Outcome | None, *, more: bool = True) -> _Errand | None:
+        """Write down what became of one message and take the next, in one transaction."""
         at = self._clock()
         with session_scope(self._engine) as session:
-            while (row := next_message(session, line, at)) is not None:
-                alert = session.get_one(Alert, row.alert_id)
-                contact = session.get(Contact, row.contact_id) if row.contact_id else None
-                row.attempts += 1
-                if alert.state is AlertState.ACKNOWLEDGED:
-                    settle_message(session, row, TellState.WITHDRAWN, "", at)
-                elif at - row.created_at >= GIVE_UP_AFTER:
-                    settle_message(session, row, TellState.EXPIRED, f"not in an hour; last: {row.proof}", at)
-                elif contact is None:
-                    settle_message(session, row, TellState.REFUSED, "the contact was removed", at)
-                elif contact.way not in self._channels:
-                    why = f"this hub has no {contact.way.value}: see its settings"
-                    settle_message(session, row, TellState.REFUSED, why, at)
-                else:
-                    message = self._message(session, alert, row)
-                    return _Errand(row.id, row.way, message, Destination(contact.address, contact.secret))
+            if outcome is not None:
+                _settle(session, line, outcome, at)
                 session.flush()
+            return self._next(session, line, at) if more else None
+
+    def _next(self, session: Session, line: str, at: datetime) -> _Errand | None:
+        """The next message to send; those that need not or cannot be sent are ended on the way."""
+        while (row := next_message(session, line, at)) is not None:
+            alert = session.get_one(Alert, row.alert_id)
+            contact = session.get(Contact, row.contact_id) if row.contact_id else None
+            row.attempts += 1
+            if alert.state is AlertState.ACKNOWLEDGED:
+                settle_message(session, row, TellState.WITHDRAWN, "", at)
+            elif at - row.created_at >= GIVE_UP_AFTER:
+                settle_message(session, row, TellState.EXPIRED, f"not in an hour; last: {row.proof}", at)
+            elif contact is None:
+                settle_message(session, row, TellState.REFUSED, "the contact was removed", at)
+            elif contact.way not in self._channels:
+                why = f"this hub has no {contact.way.value}: see its settings"
+                settle_message(session, row, TellState.REFUSED, why, at)
+            else:
+                message = self._message(session, alert, row)
+                return _Errand(row.id, row.way, message, Destination(contact.address, contact.secret))
+            session.flush()
         return None
+
+    def _send(self, errand: _Errand) -> _Outcome:
+        try:
+            proof = self._channels[errand.way].send(errand.message, errand.to)
+            return _Outcome(errand.number, TellState.DELIVERED, proof)
+        except Unreachable as error:
+            return _Outcome(errand.number, TellState.WAITING, str(error), spare=True)
+        except Later as error:
+            return _Outcome(errand.number, TellState.WAITING, str(error))
+        except Refused as error:
+            return _Outcome(errand.number, TellState.REFUSED, str(error))
 
     def _message(self, session: Session, alert: Alert, row: AlertDelivery) -> Message:
         hospital = find_hospital(session, alert.hcode)
@@ -143,33 +175,18 @@ class Messenger:
             hop=row.hop,
         )
 
-    def _run(self, line: str, errand: _Errand) -> None:
-        state, proof, spare = TellState.WAITING, "", False
-        try:
-            proof = self._channels[errand.way].send(errand.message, errand.to)
-            state = TellState.DELIVERED
-        except Unreachable as error:
-            proof, spare = str(error), True
-        except Later as error:
-            proof = str(error)
-        except Refused as error:
-            state, proof = TellState.REFUSED, str(error)
-        self._settle(line, errand.number, state, proof, spare=spare)
-        log.info("alert told", extra={"message": errand.number, "line": line, "state": state.value})
 
-    def _settle(self, line: str, number: int, state: TellState, proof: str, *, spare: bool) -> None:
-        at = self._clock()
-        with session_scope(self._engine) as session:
-            row = session.get_one(AlertDelivery, number, with_for_update=True)
-            until = at + ONE_WAITS
-            if spare:
-                until = circuits.note_failure(session, line, proof, at, longest=LONGEST_WAIT)
-            elif state is TellState.DELIVERED:
-                circuits.note_success(session, line, at)
-            if state is TellState.DELIVERED or (
-                state is not TellState.WAITING and row.state is TellState.WAITING
-            ):
-                # what was delivered is so, also where somebody answered while it was on its way
-                settle_message(session, row, state, proof, at)
-            elif row.state is TellState.WAITING:
-                row.next_at, row.proof = until, proof[:500]
+def _settle(session: Session, line: str, outcome: _Outcome, at: datetime) -> None:
+    row = session.get_one(AlertDelivery, outcome.number, with_for_update=True)
+    until = at + ONE_WAITS
+    if outcome.spare:
+        until = circuits.note_failure(session, line, outcome.proof, at, longest=LONGEST_WAIT)
+    elif outcome.state is TellState.DELIVERED:
+        circuits.note_success(session, line, at)
+    # what was delivered is so, also where somebody answered while it was on its way
+    if outcome.state is TellState.DELIVERED or (
+        outcome.state is TellState.REFUSED and row.state is TellState.WAITING
+    ):
+        settle_message(session, row, outcome.state, outcome.proof, at)
+    elif row.state is TellState.WAITING:
+        row.next_at, row.proof = until, clean(outcome.proof)[:LONGEST_PROOF]

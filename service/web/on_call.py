@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
@@ -35,6 +35,9 @@ router = APIRouter(include_in_schema=False)
 
 Number = Annotated[int, Path(ge=1, le=2**53)]
 SHOWN = 20
+FORM = "%Y-%m-%dT%H:%M"
+MORNING = 8
+"""The hour at which the form lets a shift end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ def show_on_call(
         "choosing": viewer.hcode is None,
         "mine": contacts_of_person(session, viewer.username),
         "ways": sorted(OF_PEOPLE),
-        "moment": now(),
+        "start": now().astimezone(THAILAND).strftime(FORM),
+        "end": _next_morning().strftime(FORM),
         **(_roster(session, viewer, hcode) if hcode else {}),
     }
     if "x-hub-unattended" not in request.headers:
@@ -161,9 +165,15 @@ def _row(session: Session, alert: Alert, names: dict[str, str]) -> Row:
 
 def _thai(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=THAILAND)
+        return datetime.strptime(text, FORM).replace(tzinfo=THAILAND)
     except ValueError:
         raise BadRequest(f"{text!r} is no moment; write it as 2026-11-22T16:00") from None
+
+
+def _next_morning() -> datetime:
+    there = now().astimezone(THAILAND)
+    today = there.replace(hour=MORNING, minute=0, second=0, microsecond=0)
+    return today if there < today else today + timedelta(days=1)
 
 
 def _back(viewer: Viewer, hospital: str) -> str:
