@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from pacs_gateway.sender import Peer
 from scripts import demo
-from service.accounts import PERMISSIONS, Role
+from service.roles import PERMISSIONS, Role
 from service.settings import read_settings
 from service.web.page import NAVIGATION
 

@@ -2,12 +2,10 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cache
-from types import MappingProxyType
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -18,6 +16,9 @@ from service.arrivals import clean
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyExists, BadRequest, NotAllowed, NotFound, NotSignedIn
 from service.hospitals import find_hospital
+from service.roles import PERMISSIONS, REGION_WIDE
+from service.roles import Permission as Permission
+from service.roles import Role as Role
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 """OWASP's second argon2id profile: 19 MiB a sign-in, so that ten at once stay within the API's memory."""
@@ -25,68 +26,6 @@ HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 MIN_PASSWORD = 12
 LAST_USED_EVERY = timedelta(minutes=1)
 """A token's last use is noted this often at most, to spare a write a request."""
-
-
-class Role(StrEnum):
-    """What an account is for."""
-
-    VENDOR = "vendor"
-    TECHNICIAN = "technician"
-    RADIOLOGIST = "radiologist"
-    REFERRER = "referrer"
-    SPECIALIST = "specialist"
-    ML = "ml"
-    ADMIN = "admin"
-
-
-class Permission(StrEnum):
-    """One kind of thing that a role may do."""
-
-    READ_STUDIES = "read_studies"
-    READ_IDENTITY = "read_identity"
-    READ_RECEIPTS = "read_receipts"
-    SEND_STUDIES = "send_studies"
-    """Send images over HTTP, as machines do by C-STORE."""
-    REVIEW = "review"
-    REPROCESS = "reprocess"
-    ON_CALL = "on_call"
-    """Be on call, keep the hospital's roster, and answer alerts."""
-    SETTLE = "settle"
-    """Settle what a radiologist and the AI differ in."""
-    ADMINISTER = "administer"
-
-
-PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
-    {
-        Role.VENDOR: frozenset({Permission.READ_RECEIPTS, Permission.SEND_STUDIES}),
-        Role.TECHNICIAN: frozenset(
-            {
-                Permission.READ_STUDIES,
-                Permission.READ_IDENTITY,
-                Permission.READ_RECEIPTS,
-                Permission.SEND_STUDIES,
-            }
-        ),
-        Role.RADIOLOGIST: frozenset(
-            {
-                Permission.READ_STUDIES,
-                Permission.READ_IDENTITY,
-                Permission.REVIEW,
-                Permission.REPROCESS,
-                Permission.ON_CALL,
-            }
-        ),
-        Role.REFERRER: frozenset({Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.ON_CALL}),
-        Role.SPECIALIST: frozenset(
-            {Permission.READ_STUDIES, Permission.READ_IDENTITY, Permission.REVIEW, Permission.ON_CALL}
-        ),
-        Role.ML: frozenset({Permission.READ_STUDIES, Permission.REPROCESS, Permission.SETTLE}),
-        Role.ADMIN: frozenset(Permission),
-    }
-)
-
-REGION_WIDE = frozenset({Role.RADIOLOGIST, Role.SPECIALIST, Role.ML, Role.ADMIN})
-"""The roles that may be without a hospital, and then see the whole region."""
 
 
 class Account(Base):

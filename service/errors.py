@@ -86,6 +86,20 @@ class AlreadyExists(HubError):
     title = "Already exists"
 
 
+class Changed(HubError):
+    """Somebody else has changed it since the caller looked; the text says what it is now."""
+
+    status = 409
+    title = "Changed meanwhile"
+
+
+class AlreadyReferred(HubError):
+    """The patient is on the way to a hospital, or one has been asked."""
+
+    status = 409
+    title = "Already referred"
+
+
 class BadRequest(HubError):
     """A value is outside what is accepted; the text names the value and the limit."""
 

@@ -10,6 +10,7 @@ NAMES = (
     "audit",
     "browser_sessions",
     "callers",
+    "capabilities",
     "circuits",
     "contacts",
     "deliveries",
@@ -24,6 +25,9 @@ NAMES = (
     "identities",
     "metrics",
     "peers",
+    "referral_serials",
+    "referral_steps",
+    "referrals",
     "reports",
     "result_objects",
     "reviews",
@@ -32,6 +36,7 @@ NAMES = (
     "series",
     "sign_in_attempts",
     "studies",
+    "travel_times",
 )
 """In alphabetical order; a module with tables that is not here fails the test of the migrations."""
 

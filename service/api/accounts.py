@@ -7,10 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service import audit
 from service.accounts import (
-    PERMISSIONS,
     Account,
-    Permission,
-    Role,
     add_account,
     find_account,
     issue_token,
@@ -20,6 +17,7 @@ from service.accounts import (
 )
 from service.api.access import Administrator, Look, SignedIn, Work
 from service.api.problems import responses
+from service.roles import PERMISSIONS, Permission, Role
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"], responses=responses(401, 403, 404, 422, 503))
 

@@ -22,13 +22,14 @@ def open_settings(*, log_level: str | None = None) -> Settings:
 def open_database(settings: Settings, *, learn: bool = False) -> "Engine":
     """The database, upgraded, with the region's hospitals and the listener's lists written."""
     # not at the top: the listener imports this module and must stay without the database's 60 MB
-    from service import callers, hospitals, peers
+    from service import callers, capabilities, hospitals, peers
     from service.db import make_engine, session_scope, upgrade
 
     engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
         hospitals.seed_hospitals(session)
+        capabilities.seed_capabilities(session)
         callers.write_callers(session, settings.callers, learn=learn or settings.learn_callers)
         peers.write_peers(session, settings.peers)
     return engine

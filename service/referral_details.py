@@ -1,0 +1,76 @@
+"""ReferralDetails: what the sending doctor tells of the patient, checked value by value.
+
+Times have a time zone. Whatever is not known is left out: no default here looks like a finding.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+CITIZEN_ID_DIGITS = 13
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+
+
+class Anticoagulant(StrEnum):
+    """Whether the patient takes something that thins the blood."""
+
+    UNKNOWN = "unknown"
+    NONE = "none"
+    WARFARIN = "warfarin"
+    DOAC = "doac"
+    HEPARIN = "heparin"
+    ANTIPLATELET = "antiplatelet"
+
+
+class ReferralDetails(BaseModel):
+    """The clinical part of a referral (standards 4.4)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    diagnosis: Line = Field(default="", description="in words")
+    icd10: Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True)] = Field(
+        default="", pattern=r"^([A-Za-z][0-9]{2}(\.?[0-9]{1,2})?)?$", examples=["I61.0"]
+    )
+    request: Paragraph = Field(default="", description="what is asked of the receiving hospital, and why")
+    history: Paragraph = ""
+    treatment: Paragraph = Field(default="", description="given so far")
+    onset_at: AwareDatetime | None = None
+    last_known_well_at: AwareDatetime | None = None
+    nihss: int | None = Field(default=None, ge=0, le=42)
+    gcs: int | None = Field(default=None, ge=3, le=15)
+    systolic: int | None = Field(default=None, ge=20, le=350, description="mmHg")
+    diastolic: int | None = Field(default=None, ge=10, le=250, description="mmHg")
+    glucose: int | None = Field(default=None, ge=5, le=2000, description="mg/dL")
+    inr: float | None = Field(default=None, ge=0.1, le=30)
+    platelets: int | None = Field(default=None, ge=0, le=3_000_000, description="per microlitre")
+    anticoagulant: Anticoagulant = Anticoagulant.UNKNOWN
+    last_dose_at: AwareDatetime | None = None
+    allergies: Line = ""
+    escort: Line = Field(default="", description="who travels with the patient, and lines and tubes")
+    right: Line = Field(default="", description="the patient's health scheme")
+    citizen_id: Annotated[str, StringConstraints(strip_whitespace=True, max_length=20)] = ""
+    doctor: Line = ""
+    licence: Line = ""
+    telephone: Line = ""
+
+    @field_validator("citizen_id")
+    @classmethod
+    def _digits(cls, text: str) -> str:
+        return re.sub(r"[\s-]", "", text)
+
+
+def citizen_id_warning(text: str) -> bool:
+    """Whether a citizen id looks wrong: not 13 digits, or another check digit.
+
+    It is a warning and no more: foreigners and newborns have numbers that fail. Standards 3.2.
+    """
+    if not text:
+        return False
+    if not re.fullmatch(r"[0-9]{13}", text):
+        return True
+    total = sum(int(digit) * (CITIZEN_ID_DIGITS - place) for place, digit in enumerate(text[:12]))
+    return (11 - total % 11) % 10 != int(text[12])
