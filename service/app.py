@@ -43,6 +43,7 @@ from service.api import (
 from service.api.access import Enqueue
 from service.db import make_engine
 from service.event_feed import EventFeed
+from service.read_log import ReadLog
 from service.results import INTENDED_USE
 from service.settings import Settings
 from service.sign_in_doors import read_doors
@@ -132,6 +133,7 @@ def create_app(
     )
     app.state.settings = settings
     app.state.engine = engine or make_engine(settings.database)
+    app.state.reads = ReadLog(app.state.engine)
     app.state.storage = open_storage(settings.storage, settings.storage_folder)
     app.state.inbox = cache(lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes))
     app.state.trials = cache(lambda: TrialInbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes))

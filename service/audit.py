@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, insert, select, update
+from sqlalchemy import String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db import Base, Id, Json, UtcDateTime, now
@@ -59,26 +59,53 @@ class ChainState:
     """The number of the first entry that does not follow from the one before; None when all do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something done, before it has its place in the chain."""
+
+    actor: str
+    action: str
+    study_id: int | None
+    detail: Detail
+
+
+# on the tables: every request ends here, and mapped objects would cost it as much again
+_HEADS, _ENTRIES = AuditHead.metadata.tables["audit_head"], AuditEntry.metadata.tables["audit_entries"]
+_NEWEST = select(_HEADS.c.entries, _HEADS.c.digest).with_for_update()
+_INSERT = insert(_ENTRIES)
+_ADVANCE = update(_HEADS).values(entries=bindparam("newest"), digest=bindparam("seal"))
+
+
 def record(
     session: Session, actor: str, action: str, *, study_id: int | None = None, detail: Detail | None = None
 ) -> None:
     """Append one entry; call it late in a transaction, because others wait until that ends."""
     session.flush()
-    # plain statements: every request ends here, and mapped objects would cost it as much again
-    entries, digest = session.execute(select(AuditHead.entries, AuditHead.digest).with_for_update()).one()
-    entry = AuditEntry(
-        id=entries + 1,
-        at=now(),
-        actor=actor,
-        action=action,
-        study_id=study_id,
-        detail=dict(detail or {}),
-        previous=digest,
-    )
-    entry.digest = _seal(entry)
-    values = {column.key: getattr(entry, column.key) for column in AuditEntry.__table__.columns}
-    session.execute(insert(AuditEntry.__table__), values)  # type: ignore[arg-type]
-    session.execute(update(AuditHead.__table__).values(entries=entry.id, digest=entry.digest))  # type: ignore[arg-type]
+    append(session, [Act(actor, action, study_id, detail or {})])
+
+
+def append(session: Session, acts: Sequence[Act]) -> None:
+    """Append entries in this order."""
+    count, digest = session.execute(_NEWEST).one()
+    at = now()
+    rows = []
+    for number, act in enumerate(acts, count + 1):
+        detail = dict(act.detail)
+        previous, digest = digest, _seal(digest, number, at, act.actor, act.action, act.study_id, detail)
+        rows.append(
+            {
+                "id": number,
+                "at": at,
+                "actor": act.actor,
+                "action": act.action,
+                "study_id": act.study_id,
+                "detail": detail,
+                "previous": previous,
+                "digest": digest,
+            }
+        )
+    session.execute(_INSERT, rows)
+    session.execute(_ADVANCE, {"newest": count + len(rows), "seal": digest})
 
 
 def verify_chain(session: Session) -> ChainState:
@@ -89,7 +116,7 @@ def verify_chain(session: Session) -> ChainState:
     with closing(session.scalars(query)) as entries:
         for entry in entries:
             count += 1
-            if (entry.id, entry.previous, entry.digest) != (count, previous, _seal(entry)):
+            if (entry.id, entry.previous, entry.digest) != (count, previous, _seal_of(entry)):
                 return ChainState(entries=head.entries, head=head.digest, broken_at=count)
             previous = entry.digest
     whole = (count, previous) == (head.entries, head.digest)
@@ -125,15 +152,19 @@ def search(
     return session.scalars(query).all()
 
 
-def _seal(entry: AuditEntry) -> str:
-    content = [
-        entry.previous,
-        entry.id,
-        entry.at.isoformat(),
-        entry.actor,
-        entry.action,
-        entry.study_id,
-        entry.detail,
-    ]
+def _seal_of(entry: AuditEntry) -> str:
+    return _seal(entry.previous, entry.id, entry.at, entry.actor, entry.action, entry.study_id, entry.detail)
+
+
+def _seal(
+    previous: str,
+    number: int,
+    at: datetime,
+    actor: str,
+    action: str,
+    study_id: int | None,
+    detail: Mapping[str, Any],
+) -> str:
+    content = [previous, number, at.isoformat(), actor, action, study_id, detail]
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

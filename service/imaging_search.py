@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pacs_gateway.dicomjson import Attributes
@@ -54,6 +54,20 @@ class StudyPage:
     remaining: int
 
 
+# made once: building a statement costs as much processor time as running it
+_DESCRIBED = (
+    select(Study, Description)
+    .outerjoin(Description, (Description.study_id == Study.id) & (Description.revision == Study.revision))
+    .order_by(Study.id.desc())
+)
+_MADE = (
+    select(ResultObject)
+    .join(Study, (Study.id == ResultObject.study_id) & (Study.revision == ResultObject.revision))
+    .where(ResultObject.study_id.in_(bindparam("studies", expanding=True)))
+    .order_by(ResultObject.id)
+)
+
+
 def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPage:
     """The studies that `viewer` may see and that match, newest first; attributes below them are passed over.
 
@@ -72,10 +86,7 @@ def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPag
                 wanted += holding(session, re.split(r"[*?^=]", match.value))
         elif match.path[0] in READ_TAGS and match.value not in ("", "*"):
             left.append(match)
-    query = select(Study, Description).outerjoin(
-        Description, (Description.study_id == Study.id) & (Description.revision == Study.revision)
-    )
-    query = query.where(*wanted).order_by(Study.id.desc())
+    query = _DESCRIBED.where(*wanted)
     if left:
         return _page_by_reading(session, query, search, left)
     rows = session.execute(query.offset(search.offset).limit(search.limit + 1)).all()
@@ -136,13 +147,7 @@ def study_attributes(found: FoundStudy, *, retrieve_url: str) -> Attributes:
 def _with_made(session: Session, rows: Sequence[tuple[Study, Description | None]]) -> list[FoundStudy]:
     made: dict[int, list[ResultObject]] = {study.id: [] for study, _ in rows}
     if made:
-        query = (
-            select(ResultObject)
-            .join(Study, (Study.id == ResultObject.study_id) & (Study.revision == ResultObject.revision))
-            .where(ResultObject.study_id.in_(list(made)))
-            .order_by(ResultObject.id)
-        )
-        for row in session.scalars(query):
+        for row in session.scalars(_MADE, {"studies": list(made)}):
             made[row.study_id].append(row)
     return [FoundStudy(study, description, made[study.id]) for study, description in rows]
 

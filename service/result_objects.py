@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, select
+from sqlalchemy import ForeignKey, Index, String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db import Base, Id, UtcDateTime, now
@@ -77,10 +77,12 @@ def record_object(
     return made
 
 
+_OF_STUDY = select(ResultObject).where(ResultObject.study_id == bindparam("study")).order_by(ResultObject.id)
+
+
 def objects_of(session: Session, study: Study, *, superseded: bool = False) -> Sequence[ResultObject]:
     """The objects of a study in the order made: those that stand, or also those superseded."""
-    query = select(ResultObject).where(ResultObject.study_id == study.id).order_by(ResultObject.id)
-    rows = session.scalars(query).all()
+    rows = session.scalars(_OF_STUDY, {"study": study.id}).all()
     return rows if superseded else [row for row in rows if not is_superseded(row, study, rows)]
 
 

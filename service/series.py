@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Text, UniqueConstraint, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.arrivals import clean
@@ -27,9 +27,13 @@ class Series(Base):
     image position (x, y, z) in mm or None], in the order received."""
 
 
+# made once: every frame that a viewer asks for begins with it
+_OF_STUDY = select(Series).where(Series.study_id == bindparam("study")).order_by(Series.id)
+
+
 def series_of(session: Session, study_id: int) -> Sequence[Series]:
     """The study's series, in the order received."""
-    return session.scalars(select(Series).where(Series.study_id == study_id).order_by(Series.id)).all()
+    return session.scalars(_OF_STUDY, {"study": study_id}).all()
 
 
 def storage_keys(session: Session, study_id: int) -> list[str]:

@@ -3,7 +3,7 @@
 Whoever only looks takes `find_study`; whoever changes a study, or reads who saw it, takes `find_own_study`.
 """
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
@@ -11,6 +11,8 @@ from service.arrivals import clean
 from service.errors import NotFound
 from service.grants import granted_studies
 from service.studies import Study
+
+_BY_UID = select(Study).where(Study.study_instance_uid == bindparam("uid"))
 
 
 def visible_studies(viewer: Viewer) -> ColumnElement[bool]:
@@ -45,7 +47,6 @@ def owns(viewer: Viewer, study: Study) -> bool:
 
 
 def _find(session: Session, study_instance_uid: str, seen: ColumnElement[bool]) -> Study:
-    query = select(Study).where(Study.study_instance_uid == clean(study_instance_uid), seen)
-    if study := session.scalar(query):
+    if study := session.scalar(_BY_UID.where(seen), {"uid": clean(study_instance_uid)}):
         return study
     raise NotFound(f"no study {study_instance_uid!r}")
