@@ -19,6 +19,7 @@ from service.api import (
     audit,
     callers,
     certificates,
+    clock,
     contacts,
     deliveries,
     differences,
@@ -63,6 +64,7 @@ from service.web import (
     views,
     worklist,
 )
+from service.web import clock as clock_page
 from service.web import differences as differences_page
 from service.web import receipts as receipts_page
 
@@ -78,6 +80,7 @@ PARTS = (
     fhir,
     reviews,
     differences,
+    clock,
     events,
     hospitals,
     alerts,
@@ -101,6 +104,7 @@ PARTS = (
     worklist,
     views,
     study,
+    clock_page,
     differences_page,
     on_call,
     alert_link,

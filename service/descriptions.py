@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from pacs_gateway.dicomjson import Attributes, person_name, read_attributes
 from pacs_gateway.elements import UnreadableDataSet
+from service.acquisitions import note_acquisition
 from service.db import Base, Json, session_scope
 from service.imaging import StoredInstance
 from service.series import series_of
@@ -104,6 +105,7 @@ def describe(engine: Engine, storage: Storage, study_id: int) -> None:
                 series=kept,
             )
         )
+        note_acquisition(session, study, (header for series in headers for header in series))
 
 
 def identity_attributes(study: Study) -> Attributes:

@@ -5,6 +5,7 @@ from importlib import import_module
 NAMES = (
     "account_hospitals",
     "accounts",
+    "acquisitions",
     "alert_deliveries",
     "alerts",
     "audit",
@@ -37,6 +38,7 @@ NAMES = (
     "sign_in_attempts",
     "studies",
     "travel_times",
+    "typed_times",
 )
 """In alphabetical order; a module with tables that is not here fails the test of the migrations."""
 

@@ -18,6 +18,7 @@ from service.errors import BadRequest
 from service.findings import Analysis, Finding, analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
 from service.hospitals import find_hospital
+from service.milestones import TYPED, Milestone
 from service.patient_search import other_studies
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
@@ -26,6 +27,7 @@ from service.sight import find_own_study, find_study, owns
 from service.signatures import ReportStatus, report_status, sign_review, signature_of
 from service.states import RESULTS
 from service.studies import Study
+from service.timeline import spans_of, timeline_of
 from service.verdicts import Hindrance, Place, Side, Verdict
 from service.web.page import render, see_other
 
@@ -130,7 +132,7 @@ def _slice(text: str) -> int | None:
 
 def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Response:
     study = find_study(session, uid, viewer)
-    analysis = analysis_of(session, study)
+    analysis, timeline = analysis_of(session, study), timeline_of(session, study)
     standing = standing_review(session, analysis) if analysis else None
     bars = _bars(study, analysis) if analysis else []
     named = viewer.may(Permission.READ_IDENTITY)
@@ -155,7 +157,10 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "deliveries": _deliveries(session, study),
         "reports": reports_of(session, study) if named else [],
         "others": other_studies(session, viewer, study) if named else [],
-        "events": _events(study, analysis),
+        "timeline": timeline.values(),
+        "spans": spans_of(timeline),
+        "typed": [each for each in Milestone if each in TYPED] if named else [],
+        "granted": not owns(viewer, study),
         "types": list(StrokeType),
         "sides": list(Side),
         "hindrances": list(Hindrance),
@@ -213,15 +218,3 @@ def _deliveries(session: Session, study: Study) -> Sequence[Delivery]:
     return session.scalars(
         select(Delivery).where(Delivery.study_id == study.id).order_by(Delivery.id.desc()).limit(20)
     ).all()
-
-
-def _events(study: Study, analysis: Analysis | None) -> list[tuple[str, Any]]:
-    """What happened when, as far as rows tell: (word of the text files, moment)."""
-    known = [
-        ("first_received", study.first_received_at),
-        ("last_received", study.last_received_at),
-        ("ready", study.ready_at),
-        ("result", study.result_at),
-        ("reviewed", study.reviewed_at),
-    ]
-    return [(word, moment) for word, moment in known if moment is not None]

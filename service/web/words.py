@@ -59,6 +59,11 @@ class Words:
         year = value.year + (BUDDHIST_ERA if self.language is Language.TH else 0)
         return f"{value.day} {_MONTHS[self.language.value][value.month - 1]} {year}"
 
+    def month(self, value: date) -> str:
+        """พ.ย. 2569, or Nov 2026."""
+        year = value.year + (BUDDHIST_ERA if self.language is Language.TH else 0)
+        return f"{_MONTHS[self.language.value][value.month - 1]} {year}"
+
     def clock(self, value: datetime | None) -> str:
         """13:05, in Thailand."""
         return "" if value is None else value.astimezone(THAILAND).strftime("%H:%M")

@@ -42,6 +42,8 @@ RULES: dict[str, set[Role]] = {
     "POST /on-call/{hospital}/shifts/{number}/delete": ON_CALL,
     "POST /on-call/contacts": ON_CALL,
     "POST /on-call/contacts/{number}/delete": ON_CALL,
+    "GET /clock": READERS,
+    "POST /studies/{uid}/times": READERS - {Role.ML},
     "GET /discordant": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},
     "POST /disagreements/{number}/settle": {Role.ML, Role.ADMIN},
@@ -114,6 +116,7 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "end": "2026-11-23T08:00",
             "way": "email",
             "address": "a@b.example",
+            "milestone": "onset",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
