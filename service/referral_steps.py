@@ -13,9 +13,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import audit
 from service.accounts import Viewer
 from service.arrivals import clean
+from service.capabilities import Capability
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyReferred, BadRequest, Changed, NotAllowed
 from service.grants import Because, end_grants, grant_study
+from service.referral_alerts import tell_step
 from service.referral_serials import next_serial
 from service.referral_states import (
     COMING,
@@ -28,8 +30,8 @@ from service.referral_states import (
     Verb,
     check_move,
 )
-from service.referrals import Referral, audit_detail, details_of, sides_of
-from service.studies import load_study
+from service.referrals import Referral, audit_detail, details_of, open_draft, sides_of
+from service.studies import Study, load_study
 
 ANSWER_WITHIN = timedelta(minutes=15)
 """From request to acceptance or rejection. Standards 4.5."""
@@ -85,16 +87,40 @@ def request_referral(session: Session, referral: Referral, viewer: Viewer, *, ve
             subject=referral.id,
             viewer=viewer,
         )
-    _note(session, referral, viewer)
+    _note(session, referral, viewer, Verb.REQUEST)
 
 
-def receive_referral(session: Session, referral: Referral, viewer: Viewer) -> None:
+def follow_referral(session: Session, referral: Referral, viewer: Viewer, *, to: str) -> Referral:
+    """Ask the next hospital in the same words, once this one fell through.
+
+    Raises:
+        AlreadyReferred: it has not fallen through, or another hospital is asked already.
+    """
+    if referral.state not in FALLEN:
+        raise AlreadyReferred(
+            f"the referral to {referral.to_hcode} is {referral.state.value}: it must end first"
+        )
+    following = open_draft(
+        session,
+        session.get_one(Study, referral.study_id),
+        viewer,
+        to=to,
+        urgency=referral.urgency,
+        needs=[Capability(each) for each in referral.needs],
+        details=details_of(referral),
+        follows=referral,
+    )
+    request_referral(session, following, viewer, version=None)
+    return following
+
+
+def open_referral(session: Session, referral: Referral, viewer: Viewer) -> None:
     """Note that somebody at the receiving hospital has opened it; only the first one changes anything."""
     # whoever sees the whole region looks over everybody's shoulder: that is no answer from the hospital
     acts = Side.RECEIVER in sides_of(referral, viewer) and not viewer.sees_region
     if referral.state is ReferralState.REQUESTED and acts:
         _move(session, referral, viewer, Verb.RECEIVE, version=None)
-        _note(session, referral, viewer)
+        _note(session, referral, viewer, Verb.RECEIVE)
 
 
 def accept_referral(
@@ -104,7 +130,7 @@ def accept_referral(
     _move(session, referral, viewer, Verb.ACCEPT, version=version, note=note)
     if hn:
         referral.receiver_hn = check_hn(hn)
-    _note(session, referral, viewer)
+    _note(session, referral, viewer, Verb.ACCEPT)
 
 
 def identify_patient(session: Session, referral: Referral, viewer: Viewer, hn: str) -> None:
@@ -121,7 +147,7 @@ def identify_patient(session: Session, referral: Referral, viewer: Viewer, hn: s
     if (checked := check_hn(hn)) != referral.receiver_hn:
         referral.receiver_hn = checked
         referral.version += 1
-        _note(session, referral, viewer, "referral.identified")
+        _note(session, referral, viewer, None)
 
 
 def complete_referral(
@@ -137,7 +163,7 @@ def complete_referral(
         raise BadRequest(f"a reply of {len(reply)} characters; it must have 1 to {LONGEST_TEXT}")
     _move(session, referral, viewer, Verb.COMPLETE, version=version)
     referral.reply = reply
-    _note(session, referral, viewer)
+    _note(session, referral, viewer, Verb.COMPLETE)
 
 
 def move_referral(
@@ -150,17 +176,17 @@ def move_referral(
     note: str = "",
     version: int | None,
 ) -> None:
-    """Reject, depart, arrive, cancel or fail; a patient who is not taken over is no longer shown.
+    """Receive, reject, depart, arrive, cancel or fail; a patient who is not taken over is no longer shown.
 
     Raises:
         BadRequest: the reason is missing, not one of this verb's, or needs words.
     """
-    assert verb in (Verb.REJECT, Verb.DEPART, Verb.ARRIVE, Verb.CANCEL, Verb.FAIL), verb
+    assert verb not in (Verb.REQUEST, Verb.ACCEPT, Verb.COMPLETE), verb
     _check_reason(verb, reason, note)
     _move(session, referral, viewer, verb, version=version, reason=reason, note=note)
     if referral.state in FALLEN:
         end_grants(session, because=Because.REFERRAL, subject=referral.id, viewer=viewer)
-    _note(session, referral, viewer)
+    _note(session, referral, viewer, verb)
 
 
 def steps_of(session: Session, referral: Referral) -> Sequence[ReferralStep]:
@@ -232,11 +258,13 @@ def _move(
     session.flush()
 
 
-def _note(session: Session, referral: Referral, viewer: Viewer, action: str = "") -> None:
+def _note(session: Session, referral: Referral, viewer: Viewer, verb: Verb | None) -> None:
+    if verb is not None:
+        tell_step(session, referral, verb, viewer)
     audit.record(
         session,
         viewer.username,
-        action or f"referral.{referral.state.value}",
+        f"referral.{referral.state.value}" if verb else "referral.identified",
         study_id=referral.study_id,
         detail=audit_detail(referral),
     )

@@ -83,7 +83,8 @@ def open_draft(
         NotAllowed: the patient is not at the viewer's hospital.
         NotFound: no such hospital.
     """
-    sender = _sender(session, study, viewer)
+    again = follows is not None and viewer.sees_region
+    sender = follows.from_hcode if follows and again else _sender(session, study, viewer)
     if find_hospital(session, to).hcode == sender:
         raise BadRequest(f"hospital {to} cannot refer to itself")
     if not 1 <= urgency <= 5:

@@ -29,7 +29,7 @@ from service.referral_steps import (
     complete_referral,
     identify_patient,
     move_referral,
-    receive_referral,
+    open_referral,
     request_referral,
     steps_of,
 )
@@ -68,7 +68,7 @@ def act(session: Session, referral: Referral, viewer: Viewer, verb: Verb, versio
         case Verb.REQUEST:
             request_referral(session, referral, viewer, version=version)
         case Verb.RECEIVE:
-            receive_referral(session, referral, viewer)
+            open_referral(session, referral, viewer)
         case Verb.ACCEPT:
             accept_referral(session, referral, viewer, hn="0099", version=version)
         case Verb.COMPLETE:
@@ -224,10 +224,10 @@ class TestReceive:
     def test_only_the_receivers_first_look_counts(self, session: Session) -> None:
         referral = requested(session)
         for viewer in (SENDER, REGION, STRANGER):
-            receive_referral(session, referral, viewer)
+            open_referral(session, referral, viewer)
             assert referral.state is ReferralState.REQUESTED
         for _ in range(2):
-            receive_referral(session, referral, RECEIVER)
+            open_referral(session, referral, RECEIVER)
         assert (referral.state, len(steps_of(session, referral))) == (ReferralState.RECEIVED, 2)
 
 

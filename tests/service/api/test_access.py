@@ -33,6 +33,16 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/v1/rosters/{hcode}/hub": {"hub": LOEI},
     "/api/v1/contacts": {"way": "email", "address": "a@b.example"},
+    "/api/v1/referrals": {"study": "1.2.3", "to": LOEI, "urgency": 2},
+    "/api/v1/referrals/{number}/next": {"to": LOEI},
+    "/api/v1/referrals/{number}/hn": {"hn": "1"},
+    "/api/v1/referrals/{number}/complete": {"reply": "home"},
+    **{
+        f"/api/v1/referrals/{{number}}/{verb}": {}
+        for verb in ("request", "accept", "receive", "reject", "depart", "arrive", "cancel", "fail")
+    },
+    "/api/v1/hospitals/{hcode}/capabilities/{capability}": {"available": True},
+    "/api/v1/hospitals/{hcode}/travel-times/{other}": {"minutes": 60},
     "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
     "/api/v1/peers/{name}": {"port": 104},
 }
@@ -56,6 +66,8 @@ PARAMETERS: dict[str, object] = {
     "tag": "7FE00010",
     "path": "index.html",
     "kind": "ImagingStudy",
+    "capability": "ct",
+    "other": LOEI,
 }
 
 
