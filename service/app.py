@@ -61,6 +61,7 @@ from service.web import (
     error,
     on_call,
     preferences,
+    refer,
     selftest,
     study,
     views,
@@ -69,6 +70,7 @@ from service.web import (
 from service.web import clock as clock_page
 from service.web import differences as differences_page
 from service.web import receipts as receipts_page
+from service.web import referrals as referrals_page
 
 VERSION = "0.1.0"
 
@@ -108,6 +110,8 @@ PARTS = (
     worklist,
     views,
     study,
+    refer,
+    referrals_page,
     clock_page,
     differences_page,
     on_call,

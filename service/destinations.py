@@ -1,7 +1,8 @@
 """Destination: a hospital that a patient may be referred to, its place in the order and the reason.
 
 The order is plain: what the hospitals state that they can do, then how near they are, then who has least on
-their way. What nobody has stated is said to be unknown and comes after what is stated, never before it.
+their way. What nobody has stated is said to be unknown and comes after what is stated, never before it; among
+those the ones with more equipment on the region's list come first.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -71,7 +72,7 @@ class Destination:
         minutes = float("inf") if self.road is None else float(self.road.minutes)
         # where nobody says whether what is needed is there, the better equipped hospital comes first
         guess = 0 if self.fit is Fit.STATED else -self.stated
-        return (self.fit, not self.near, guess, minutes, self.load, -self.stated, self.hospital.hcode)
+        return (self.fit, guess, not self.near, minutes, self.load, -self.stated, self.hospital.hcode)
 
     def reason(self, *, thai: bool) -> str:
         """Why it stands where it does, in one line."""

@@ -12,6 +12,7 @@ from service import alert_deliveries, deliveries, delivery_commitments
 from service.db import now, session_scope
 from service.ladders import ROUND, Ladder
 from service.orders import Orders
+from service.referral_alerts import late_referrals, tell_late
 from service.returning import unreported_signatures
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Dispatch:
 
     def alert(self) -> list[str]:
         """Take alerts further; returns the lines for which a job was put in line."""
+        self._tell_late()
         while True:
             taken = self._ladder.climb()
             at = self._clock()
@@ -65,6 +67,14 @@ class Dispatch:
                 self._orders.sweep_line(line, at)
             if len(taken) < ROUND:
                 return lines
+
+    def _tell_late(self) -> None:
+        at = self._clock()
+        with session_scope(self._engine, write=False) as session:
+            unanswered = late_referrals(session, at)
+        for number in unanswered:
+            with session_scope(self._engine) as session:
+                tell_late(session, number, at)
 
     def round(self) -> list[str]:
         """One look; returns the destinations for which a job was put in line."""

@@ -4,7 +4,7 @@ Every verb locks the referral's row first, checks who acts, in which state it is
 they saw: of two at once one wins and the other is told so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, String, Text, select
@@ -193,6 +193,19 @@ def steps_of(session: Session, referral: Referral) -> Sequence[ReferralStep]:
     """What was done to it, oldest first."""
     query = select(ReferralStep).where(ReferralStep.referral_id == referral.id).order_by(ReferralStep.id)
     return session.scalars(query).all()
+
+
+def last_contact(session: Session, username: str) -> Mapping[str, str]:
+    """Name, licence and telephone of this person as in their last request; empty before the first."""
+    last = session.scalar(
+        select(Referral)
+        .join(ReferralStep, ReferralStep.referral_id == Referral.id)
+        .where(ReferralStep.by == username, ReferralStep.verb == Verb.REQUEST)
+        .order_by(ReferralStep.id.desc())
+        .limit(1)
+    )
+    told = last.details if last else {}
+    return {name: told.get(name, "") for name in ("doctor", "licence", "telephone")}
 
 
 def check_hn(text: str) -> str:

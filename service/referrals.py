@@ -5,7 +5,7 @@ on; when it falls through, what was asked and answered stays to be seen, the pat
 `referral_steps` has the verbs that move it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,10 @@ from service.referral_states import COMING, FALLEN, Reason, ReferralState, Side
 from service.studies import Study
 
 LONGEST_PAGE = 200
+SIDE_PERMISSIONS: Mapping[Side, Permission] = {
+    Side.SENDER: Permission.REFER,
+    Side.RECEIVER: Permission.RECEIVE,
+}
 HERE = (ReferralState.ARRIVED, ReferralState.COMPLETED)
 """The patient is at the receiving hospital, which may refer them further."""
 
@@ -171,8 +175,7 @@ def sides_of(referral: Referral, viewer: Viewer) -> frozenset[Side]:
     else:
         hcodes = {Side.SENDER: referral.from_hcode, Side.RECEIVER: referral.to_hcode}
         acts = {side for side, hcode in hcodes.items() if hcode == viewer.hcode}
-    needed = {Side.SENDER: Permission.REFER, Side.RECEIVER: Permission.RECEIVE}
-    return frozenset(side for side in acts if viewer.may(needed[side]))
+    return frozenset(side for side in acts if viewer.may(SIDE_PERMISSIONS[side]))
 
 
 def shows_patient(referral: Referral, viewer: Viewer) -> bool:

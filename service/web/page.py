@@ -36,6 +36,7 @@ class NavigationEntry:
 NAVIGATION = (
     NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
     NavigationEntry("on_call", "/on-call", "bell", Permission.ON_CALL),
+    NavigationEntry("referrals", "/referrals", "ambulance", Permission.READ_IDENTITY),
     NavigationEntry("clock", "/clock", "clock", Permission.READ_STUDIES),
     NavigationEntry("discordant", "/discordant", "file-text", Permission.REVIEW),
     NavigationEntry("disagreements", "/disagreements", "triangle-alert", Permission.SETTLE),

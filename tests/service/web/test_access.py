@@ -26,6 +26,8 @@ READERS = {Role.TECHNICIAN, Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Ro
 REVIEWERS = {Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN}
 SENDERS = {Role.VENDOR, Role.TECHNICIAN, Role.ADMIN}
 ON_CALL = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
+REFERRERS = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
+RECEIVERS = REFERRERS - {Role.RADIOLOGIST}
 EVERYBODY = set(Role)
 RULES: dict[str, set[Role]] = {
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere
@@ -44,6 +46,15 @@ RULES: dict[str, set[Role]] = {
     "POST /on-call/contacts/{number}/delete": ON_CALL,
     "GET /clock": READERS,
     "POST /studies/{uid}/times": READERS - {Role.ML},
+    "GET /studies/{uid}/refer": REFERRERS,
+    "GET /studies/{uid}/refer/destinations": REFERRERS,
+    "POST /studies/{uid}/refer": REFERRERS,
+    "GET /referrals": READERS - {Role.ML},
+    "POST /referrals/capabilities": RECEIVERS,
+    "GET /referrals/{number}": READERS - {Role.ML},
+    "POST /referrals/{number}/next": REFERRERS,
+    "POST /referrals/{number}/hn": RECEIVERS,
+    "POST /referrals/{number}/{verb}": RECEIVERS,  # here: accept
     "GET /discordant": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},
     "POST /disagreements/{number}/settle": {Role.ML, Role.ADMIN},
@@ -76,7 +87,15 @@ def pages(app: FastAPI) -> list[str]:
     ]
 
 
-VALUES = {"uid": "1.2.3", "hcode": UDON, "hospital": UDON, "path": "index.html", "number": "1", "key": "x"}
+VALUES = {
+    "uid": "1.2.3",
+    "hcode": UDON,
+    "hospital": UDON,
+    "path": "index.html",
+    "number": "1",
+    "key": "x",
+    "verb": "accept",
+}
 
 
 def fill(path: str) -> str:
@@ -111,6 +130,10 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "hospital": UDON,
             "mode": "live",
             "conclusion": "to_label",
+            "to": "10710",
+            "hn": "1",
+            "capability": "ct",
+            "available": "true",
             "username": "someone",
             "start": "2026-11-22T16:00",
             "end": "2026-11-23T08:00",
