@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from tests.shell import run_hub
+
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 FINAL = {"flagged", "clear", "review", "refused", "failed"}
@@ -86,10 +88,10 @@ class RunningHub:
 
     def hub(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a `hub` command against this hub's data."""
-        command = [sys.executable, "-m", "service", *words]
-        return subprocess.run(
-            command, env=self.environment, cwd=ROOT, text=True, capture_output=True, check=check, timeout=120
-        )
+        done = run_hub(*words, environment=self.environment)
+        if check:
+            done.check_returncode()
+        return done
 
     def send(self, paths: Iterable[Path], *, calling: str = "UDON_CT1") -> subprocess.CompletedProcess[str]:
         """Send files with `hub send`, which exits with 1 when any was not stored."""
@@ -135,10 +137,7 @@ def running_hub(
     data.mkdir(parents=True, exist_ok=True)
 
     def hub(*command: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "service", *command],
-            env=environment, cwd=ROOT, text=True, capture_output=True, timeout=60,
-        )  # fmt: skip
+        done = run_hub(*command, environment=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
