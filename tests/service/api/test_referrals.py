@@ -163,3 +163,14 @@ class TestDestinations:
             (UDON, "mri", False)
         ]
         assert sender.get(f"/api/v1/hospitals/{SMALL}/travel-times").json() == []
+
+
+def test_the_letter_is_shown_to_both_sides_until_it_falls_through(sender: Any, receiver: Any) -> None:
+    number = asked(sender)
+    answer = receiver.get(f"{PATH}/{number}/letter.pdf")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/pdf")
+    assert answer.content.startswith(b"%PDF-")
+    assert answer.headers["content-disposition"].endswith('-000001.pdf"')
+    receiver.post(f"{PATH}/{number}/reject", json={"reason": "no_bed"})
+    assert receiver.get(f"{PATH}/{number}/letter.pdf").status_code == 404
+    assert sender.get(f"{PATH}/{number}/letter.pdf").status_code == 200

@@ -1,0 +1,52 @@
+"""A referral's letter as a PDF."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from service.api.access import IdentityReader, Look, note_read
+from service.api.problems import responses
+from service.errors import NotFound
+from service.letters import referral_letter
+from service.referrals import Referral, find_referral, shows_patient
+from service.settings import Settings
+
+router = APIRouter(
+    prefix="/api/v1/referrals", tags=["referrals"], responses=responses(401, 403, 404, 422, 503)
+)
+
+Number = Annotated[int, Path(ge=1, le=2**53, description="the referral's row number")]
+
+
+@router.get(
+    "/{number}/letter.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "The letter"}},
+)
+def read_letter(number: Number, request: Request, viewer: IdentityReader, session: Look) -> Response:
+    """The letter as it stands now; a draft's says that it is one."""
+    referral = find_referral(session, number, viewer)
+    if not shows_patient(referral, viewer):
+        raise NotFound(f"the letter of referral {number} is no longer shown")
+    settings: Settings = request.app.state.settings
+    content = referral_letter(
+        session,
+        referral,
+        request.app.state.storage,
+        data=settings.data,
+        address=address_of_hub(request),
+    )
+    note_read(request, session, viewer, "letter.read", study_id=referral.study_id)
+    return Response(content, media_type="application/pdf", headers=named(referral, "pdf"))
+
+
+def address_of_hub(request: Request) -> str:
+    """What people type to reach the hub: as set, else as this request reached it."""
+    settings: Settings = request.app.state.settings
+    return settings.public_url or str(request.base_url).rstrip("/")
+
+
+def named(referral: Referral, ending: str) -> dict[str, str]:
+    """The header that names a file by hospital and number, without the patient."""
+    name = f"referral-{referral.from_hcode}-{referral.serial or f'draft-{referral.id}'}.{ending}"
+    return {"Content-Disposition": f'inline; filename="{name}"'}
