@@ -20,6 +20,7 @@ from service.api import (
     callers,
     certificates,
     clock,
+    consults,
     contacts,
     deliveries,
     destinations,
@@ -69,6 +70,7 @@ from service.web import (
     worklist,
 )
 from service.web import clock as clock_page
+from service.web import consults as consults_page
 from service.web import differences as differences_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
@@ -94,6 +96,7 @@ PARTS = (
     alerts,
     rosters,
     contacts,
+    consults,
     receipts,
     selftests,
     audit,
@@ -116,6 +119,7 @@ PARTS = (
     referrals_page,
     clock_page,
     differences_page,
+    consults_page,
     on_call,
     alert_link,
     receipts_page,

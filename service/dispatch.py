@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from pacs_gateway.inbox import Inbox
 from service import alert_deliveries, deliveries, delivery_commitments
+from service.consult_clock import ConsultClock
 from service.db import now, session_scope
 from service.ladders import ROUND, Ladder
 from service.orders import Orders
@@ -28,6 +29,7 @@ class Dispatch:
         orders: The way to the job engine.
         inbox: Where the listener leaves what destinations report on what they were asked to commit to.
         ladder: Takes alerts further.
+        consults: Tells of those that are late.
         clock: Now; only tests give another.
     """
 
@@ -39,12 +41,14 @@ class Dispatch:
         clock: Callable[[], datetime] = now,
         *,
         ladder: Ladder | None = None,
+        consults: ConsultClock | None = None,
     ) -> None:
         self._engine = engine
         self._orders = orders
         self._inbox = inbox
         self._clock = clock
         self._ladder = ladder or Ladder(engine, clock=clock)
+        self._consults = consults or ConsultClock(engine, clock=clock)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
@@ -58,6 +62,7 @@ class Dispatch:
     def alert(self) -> list[str]:
         """Take alerts further; returns the lines for which a job was put in line."""
         self._tell_late()
+        self._consults.look()
         while True:
             taken = self._ladder.climb()
             at = self._clock()

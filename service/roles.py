@@ -31,6 +31,10 @@ class Permission(StrEnum):
     """Settle what a radiologist and the AI differ in."""
     ON_CALL = "on_call"
     """Be on call, keep the hospital's roster, and answer alerts."""
+    ASK = "ask"
+    """Ask another hospital about a study, and see what was asked and answered."""
+    ADVISE = "advise"
+    """Answer what another hospital asks."""
     REFER = "refer"
     """Send a patient to another hospital."""
     RECEIVE = "receive"
@@ -40,16 +44,16 @@ class Permission(StrEnum):
 
 _P = Permission
 _READS = frozenset({_P.READ_STUDIES, _P.READ_IDENTITY})
-_CARES = _READS | {_P.ON_CALL, _P.REFER}
-"""Doctors: they are called, and they send patients on."""
+_CARES = _READS | {_P.ON_CALL, _P.ASK, _P.REFER}
+"""Doctors: they are called, they ask, and they send patients on."""
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.VENDOR: frozenset({_P.READ_RECEIPTS, _P.SEND_STUDIES}),
         Role.TECHNICIAN: _READS | {_P.READ_RECEIPTS, _P.SEND_STUDIES},
-        Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.REPROCESS},
+        Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.REPROCESS},
         Role.REFERRER: _CARES | {_P.RECEIVE},
-        Role.SPECIALIST: _CARES | {_P.REVIEW, _P.RECEIVE},
+        Role.SPECIALIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.RECEIVE},
         Role.ML: frozenset({_P.READ_STUDIES, _P.REPROCESS, _P.SETTLE}),
         Role.ADMIN: frozenset(Permission),
     }

@@ -108,6 +108,12 @@ class Settings:
     alert_precision: int = field(default=20, metadata={"low": 0, "high": 100})
     """Percent of a hospital's judged flags that must have been right, else its flags do the same."""
 
+    consult_open_minutes: int = field(default=10, metadata={"low": 1, "high": 1440})
+    """Within how many minutes somebody at the asked hospital should have opened a consult."""
+
+    consult_advice_minutes: int = field(default=20, metadata={"low": 1, "high": 1440})
+    """Within how many minutes the advice should be there."""
+
     smtp_server: str = ""
     """HOST:PORT of the mail server for alerts; empty: none goes by e-mail."""
 

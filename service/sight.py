@@ -41,6 +41,12 @@ def find_own_study(session: Session, study_instance_uid: str, viewer: Viewer) ->
     return _find(session, study_instance_uid, visible_to(viewer, Study.hcode))
 
 
+def sees(session: Session, viewer: Viewer, study: Study) -> bool:
+    """Whether the viewer may look at the study."""
+    query = select(Study.id).where(Study.id == study.id, visible_studies(viewer))
+    return session.scalar(query) is not None
+
+
 def owns(viewer: Viewer, study: Study) -> bool:
     """Whether the study is one of those that the viewer may change."""
     return viewer.sees_region or (study.hcode is not None and study.hcode == viewer.hcode)

@@ -13,6 +13,8 @@ NAMES = (
     "callers",
     "capabilities",
     "circuits",
+    "consult_messages",
+    "consults",
     "contacts",
     "deliveries",
     "descriptions",

@@ -14,6 +14,7 @@ from pacs_gateway.inbox import Inbox
 from service.alerts import AlertKind
 from service.channels.opening import open_channels
 from service.commands.opening import open_process
+from service.consult_clock import consult_clock
 from service.counts import Counts
 from service.couriers import Courier
 from service.db import make_engine
@@ -70,7 +71,8 @@ def work(
     intake = Intake(engine, storage, inbox, orders, settings.data / "intake.lock", count=counts.look)
     limits = Limits(settings.alert_flags_an_hour, settings.alert_precision)
     ladder = Ladder(engine, minutes=settings.ladder_minutes, limits=limits)
-    dispatch = Dispatch(engine, orders, inbox, ladder=ladder)
+    consults = consult_clock(settings, engine)
+    dispatch = Dispatch(engine, orders, inbox, ladder=ladder, consults=consults)
     threads = [
         threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
         for name, loop in (("intake", intake.run), ("dispatch", dispatch.run))

@@ -24,10 +24,10 @@ from service.contacts import (
     remove_contact,
 )
 from service.db import now
-from service.errors import BadRequest
 from service.hospitals import hospital_names
 from service.hubs import hub_of
 from service.rosters import add_shift, candidates, may_see, on_duty, remove_shift, upcoming
+from service.web.consult_forms import FORM, thai_moment
 from service.web.page import render, see_other, words_of
 from service.web.words import THAILAND, Language
 
@@ -35,7 +35,6 @@ router = APIRouter(include_in_schema=False)
 
 Number = Annotated[int, Path(ge=1, le=2**53)]
 SHOWN = 20
-FORM = "%Y-%m-%dT%H:%M"
 MORNING = 8
 """The hour at which the form lets a shift end."""
 
@@ -109,7 +108,15 @@ def put_on_call(
     place: Annotated[int, Form(ge=1, le=9)] = 1,
 ) -> Response:
     """Put somebody on call; times are Thai."""
-    add_shift(session, viewer, hospital, username, starts_at=_thai(start), ends_at=_thai(end), place=place)
+    add_shift(
+        session,
+        viewer,
+        hospital,
+        username,
+        starts_at=thai_moment(start),
+        ends_at=thai_moment(end),
+        place=place,
+    )
     return see_other(request, _back(viewer, hospital), flash="shift_added")
 
 
@@ -161,13 +168,6 @@ def _roster(session: Session, viewer: Viewer, hcode: str) -> dict[str, Any]:
 def _row(session: Session, alert: Alert, names: dict[str, str]) -> Row:
     hospital = names.get(alert.hcode, alert.hcode)
     return Row(alert, case_number(alert.study_id), hospital, messages_of(session, alert.id))
-
-
-def _thai(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, FORM).replace(tzinfo=THAILAND)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no moment; write it as 2026-11-22T16:00") from None
 
 
 def _next_morning() -> datetime:

@@ -35,6 +35,7 @@ class NavigationEntry:
 
 NAVIGATION = (
     NavigationEntry("worklist", "/", "list", Permission.READ_STUDIES),
+    NavigationEntry("consults", "/consults", "stethoscope", Permission.ASK),
     NavigationEntry("on_call", "/on-call", "bell", Permission.ON_CALL),
     NavigationEntry("referrals", "/referrals", "ambulance", Permission.READ_IDENTITY),
     NavigationEntry("clock", "/clock", "clock", Permission.READ_STUDIES),

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
+from service.consults import list_consults
 from service.db import now
 from service.deliveries import Delivery
 from service.errors import BadRequest
@@ -164,6 +165,8 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "types": list(StrokeType),
         "sides": list(Side),
         "hindrances": list(Hindrance),
+        "asks": viewer.may(Permission.ASK) and study.hcode is not None and study.hcode == viewer.hcode,
+        "consults": list_consults(session, viewer, study_id=study.id) if viewer.may(Permission.ASK) else [],
         "full_viewer": _full_viewer(request, study, analysis),
     }
     note_read(request, session, viewer, "study.read", study_id=study.id)
@@ -188,6 +191,13 @@ def _bars(study: Study, analysis: Analysis) -> list[Bar]:
         highest = max(each["probabilities"].values(), default=0.0)
         bars.append(Bar(number, highest, f"{place}/{uid}/frames/{seen[uid]}/rendered"))
     return bars
+
+
+def slice_addresses(session: Session, study: Study) -> list[str]:
+    """Where each slice of the study is drawn, the most inferior first, as its page counts them."""
+    analysis = analysis_of(session, study)
+    bars = _bars(study, analysis) if analysis else []
+    return [each.address for each in bars] or stack_addresses(study, series_of(session, study.id))
 
 
 def stack_addresses(study: Study, series: Sequence[Series]) -> list[str]:
