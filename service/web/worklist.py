@@ -20,6 +20,7 @@ from service.states import StudyState
 from service.studies import Study
 from service.web.page import home_of, render, see_other, words_of
 from service.web.words import Language
+from service.web.worklist_rows import make_row
 from service.worklist import read_cursor, worklist, write_cursor
 
 router = APIRouter(include_in_schema=False)
@@ -28,19 +29,6 @@ PAGE = 50
 ALL = "all"
 """Shows all where the list would else open with a saved view."""
 FILTERS = ("", "flagged", "review", "clear", "refused", "receiving", "failed")
-UNREAD = frozenset({StudyState.FLAGGED, StudyState.REVIEW})
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One study as the list shows it."""
-
-    study: Study
-    flags: Sequence[StrokeType]
-    hospital: str
-    name: str
-    unread: bool
-    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,22 +123,12 @@ def _show(
     after: str | None = None,
     live: bool,
 ) -> Response:
-    thai = words_of(request).language is Language.TH
-    names = hospital_names(session, thai=thai)
+    words = words_of(request)
+    names = hospital_names(session, thai=words.language is Language.TH)
     silent = {hcode for hcode, row in modes(session).items() if row.mode is Mode.SILENT}
     ids = [study.id for study in studies]
     flags = flags_of(session, ids)
-    rows = [
-        Row(
-            study,
-            flags[study.id],
-            names.get(study.hcode or "", study.hcode or ""),
-            study.patient_name.replace("^", " ").replace("=", " · ").strip(),
-            study.reviewed_at is None and study.state in UNREAD,
-            study.hcode in silent,
-        )
-        for study in studies
-    ]
+    rows = [make_row(each, flags[each.id], names, silent=each.hcode in silent, t=words) for each in studies]
     note_read(request, session, viewer, "worklist.read", detail={"studies": ids})
     return render(
         request,
@@ -159,7 +137,7 @@ def _show(
         viewer,
         rows=rows,
         named=viewer.may(Permission.READ_IDENTITY),
-        unread=sum(row.unread and row.study.state is StudyState.FLAGGED for row in rows),
+        unread=sum(row.unread and row.state == StudyState.FLAGGED for row in rows),
         filters=FILTERS,
         choice=choice or Choice(),
         all=ALL if any(view.opens_first for view in views) else "",
