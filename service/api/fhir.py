@@ -19,7 +19,8 @@ from service.fhir.bundle import collection, searchset
 from service.fhir.capability import capability_statement
 from service.fhir.criteria import SEARCHES, read_criteria
 from service.fhir.elements import Resource
-from service.fhir.reading import Page, everything, read_resource, search_resources
+from service.fhir.page import Page
+from service.fhir.reading import everything, read_resource, search_resources
 
 STARTED: Final = datetime.now(UTC)
 AUDIT_EVENT: Final = "AuditEvent"

@@ -13,7 +13,7 @@ from service.errors import BadSyntax, NotFound
 from service.fhir.audit_event import audit_event
 from service.fhir.criteria import Criteria
 from service.fhir.elements import THAILAND
-from service.fhir.reading import Page
+from service.fhir.page import Page
 from service.sight import find_own_study
 from service.studies import Study
 

@@ -7,8 +7,12 @@ from service.fhir.elements import HL7, Resource, coding, concept, moment
 from service.results import INTENDED_USE
 
 FHIR_VERSION = "4.0.1"
-VERSIONED = frozenset({"ImagingStudy", "DiagnosticReport", "Observation"})
+VERSIONED = frozenset({"ImagingStudy", "DiagnosticReport", "Observation", "ServiceRequest", "Task"})
 """Those that tell the study's revision as their version; earlier ones are not kept as resources."""
+
+
+WRITES = {"ServiceRequest": ("create",), "Task": ("update",)}
+"""A patient is referred by the one, and followed by the other."""
 
 
 def capability_statement(base: str, version: str, started: datetime) -> Resource:
@@ -42,6 +46,7 @@ def capability_statement(base: str, version: str, started: datetime) -> Resource
                     "description": "Authorization: Bearer hub_... (a token), or a signed-in session.",
                 },
                 "resource": [_resource(kind) for kind in sorted(SEARCHES)],
+                "interaction": [{"code": "transaction"}],
             }
         ],
     }
@@ -50,7 +55,7 @@ def capability_statement(base: str, version: str, started: datetime) -> Resource
 def _resource(kind: str) -> Resource:
     made: Resource = {
         "type": kind,
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "interaction": [{"code": code} for code in ("read", "search-type", *WRITES.get(kind, ()))],
         "versioning": "versioned" if kind in VERSIONED else "no-version",
         "searchParam": [{"name": name, "type": type_} for name, type_ in SEARCHES[kind].items()],
     }

@@ -46,6 +46,21 @@ SEARCHES: Final[Mapping[str, Mapping[str, str]]] = {
         "code": "token",
     },
     "Device": {"_id": "token"},
+    "ServiceRequest": {
+        "_id": "token",
+        "identifier": "token",
+        "status": "token",
+        "requester": "reference",
+        "performer": "reference",
+    },
+    "Task": {
+        "_id": "token",
+        "status": "token",
+        "requester": "reference",
+        "owner": "reference",
+        "focus": "reference",
+        "based-on": "reference",
+    },
     "Provenance": {"_id": "token", "target": "reference"},
     "AuditEvent": {"_id": "token", "agent-name": "string", "entity": "reference", "date": "date"},
 }

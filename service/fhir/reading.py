@@ -1,7 +1,6 @@
 """Reading one resource by its id, and searching for many: what every kind of resource answers."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sqlalchemy import select
@@ -14,8 +13,11 @@ from service.fhir.device import check_device_id, device
 from service.fhir.elements import HCODE, Resource
 from service.fhir.imaging_study import ENDPOINT, endpoint, imaging_study
 from service.fhir.organization import organization
+from service.fhir.page import Page
 from service.fhir.patient import patient, patient_number, same_patient
 from service.fhir.provenance import provenance
+from service.fhir.referral_search import KINDS as REFERRALS
+from service.fhir.referral_search import read_referral, search_referrals
 from service.fhir.report import diagnostic_report, observations, report_state
 from service.fhir.study_search import find_patient_studies, find_studies, of_observation, patient_study
 from service.fhir.told import Told, read_told
@@ -28,21 +30,14 @@ from service.studies import Study
 OBSERVATIONS_A_STUDY: Final = 11
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Resources, the numbers of the studies that they tell of, and where the next page starts."""
-
-    resources: Sequence[Resource]
-    studies: Sequence[int] = field(default=())
-    next: int | None = None
-
-
 def read_resource(session: Session, viewer: Viewer, kind: str, number: str, *, base: str) -> Page:
     """One resource, as a page of one.
 
     Raises:
         NotFound: there is none that `viewer` may see.
     """
+    if kind in REFERRALS:
+        return read_referral(session, viewer, kind, number)
     if kind in _OF_A_STUDY:
         study = find_study(session, number, viewer)
         made = _OF_A_STUDY[kind](session, read_told(session, study))
@@ -59,6 +54,8 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
         found = find_patient_studies(session, viewer, criteria)
         made = [_patient_of(session, viewer, each) for each in found.studies]
         return Page(made, [each.id for each in found.studies], found.next)
+    if kind in REFERRALS:
+        return search_referrals(session, viewer, criteria)
     if kind == "Observation":
         return _search_observations(session, viewer, criteria)
     if kind in _OF_A_STUDY:

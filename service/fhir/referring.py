@@ -1,0 +1,159 @@
+"""Refer a patient, and move a referral on, by what another system sends: a resource, or a transaction."""
+
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from service.accounts import Viewer
+from service.errors import Malformed
+from service.fhir.elements import Resource
+from service.fhir.referral import read_referral_id
+from service.fhir.referral_search import told
+from service.fhir.sent import SentServiceRequest, SentTask, read_sent
+from service.referral_states import ReferralState, Side, Verb
+from service.referral_steps import (
+    accept_referral,
+    complete_referral,
+    move_referral,
+    receive_referral,
+    request_referral,
+)
+from service.referrals import Referral, find_referral, open_draft, sides_of
+from service.roles import Permission
+from service.sight import find_study
+
+MOST: Final = 20
+"""Entries of a transaction."""
+
+
+def refer(session: Session, viewer: Viewer, resource: Any) -> Referral:
+    """Begin the referral that a ServiceRequest asks for, and ask the hospital where it is active.
+
+    Raises:
+        Malformed: the resource lacks something, or names no study or hospital in a way known here.
+        NotFound: no such study or hospital for the viewer.
+        NotAllowed: the viewer does not refer, or the patient is elsewhere.
+    """
+    viewer.must(Permission.REFER)
+    sent = read_sent(SentServiceRequest, resource)
+    if not sent.study_uid:
+        raise Malformed("ServiceRequest.supportingInfo names no ImagingStudy, by address or by urn:dicom:uid")
+    if not sent.to_hcode:
+        raise Malformed(
+            "ServiceRequest.performer names no Organization, by address or by the hospital's code"
+        )
+    study = find_study(session, sent.study_uid, viewer)
+    referral = open_draft(
+        session, study, viewer, to=sent.to_hcode, urgency=sent.urgency, details=sent.details()
+    )
+    if sent.status == "active":
+        request_referral(session, referral, viewer, version=None)
+    return referral
+
+
+def move(session: Session, viewer: Viewer, number: str, resource: Any, *, version: int | None) -> Referral:
+    """Bring a referral to the status of a Task.
+
+    Args:
+        session: A writing session.
+        viewer: Who asks.
+        number: The id in the address.
+        resource: The Task.
+        version: Of the Task that the caller saw; None takes any.
+
+    Raises:
+        Malformed: the resource lacks something, or its id is another.
+        IllegalTransition: the referral's state does not lead there.
+    """
+    sent = read_sent(SentTask, resource)
+    if sent.id != number:
+        raise Malformed(f"Task.id is {sent.id[:64]!r}; the address says {number!r}")
+    referral = find_referral(session, read_referral_id(number), viewer, lock=True)
+    if sent.status == "requested":
+        request_referral(session, referral, viewer, version=version)
+    elif sent.status == "received":
+        receive_referral(session, referral, viewer)
+    elif sent.status == "accepted":
+        hn = sent.hn_of(referral.to_hcode)
+        accept_referral(session, referral, viewer, hn=hn, note=sent.words, version=version)
+    elif sent.status == "completed":
+        complete_referral(session, referral, viewer, reply=sent.reply, version=version)
+    else:
+        verb = _verb(sent.status, referral, viewer)
+        move_referral(session, referral, viewer, verb, reason=sent.reason, note=sent.words, version=version)
+    return referral
+
+
+def carry_out(session: Session, viewer: Viewer, bundle: Any) -> list[tuple[str, Referral]]:
+    """A transaction: all of its entries, in order, or none.
+
+    Returns:
+        The status that each entry answers, and its referral.
+
+    Raises:
+        Malformed: it is no transaction, or an entry is neither POST ServiceRequest nor PUT Task.
+    """
+    if not isinstance(bundle, dict) or (bundle.get("resourceType"), bundle.get("type")) != (
+        "Bundle",
+        "transaction",
+    ):
+        raise Malformed("a Bundle of type transaction is taken here, and nothing else")
+    entries = bundle.get("entry", [])
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST:
+        raise Malformed(f"a transaction has 1 to {MOST} entries here")
+    return [_entry(session, viewer, at, each) for at, each in enumerate(entries)]
+
+
+def answers(session: Session, viewer: Viewer, done: list[tuple[str, Referral]]) -> Resource:
+    """The answer to a transaction."""
+    return {
+        "resourceType": "Bundle",
+        "type": "transaction-response",
+        "entry": [
+            {
+                "resource": told(session, viewer, _KIND[status], referral),
+                "response": {
+                    "status": status,
+                    "location": f"{_KIND[status]}/r{referral.id}/_history/{referral.version}",
+                    "etag": f'W/"{referral.version}"',
+                },
+            }
+            for status, referral in done
+        ],
+    }
+
+
+_KIND: Final = {"201": "ServiceRequest", "200": "Task"}
+
+
+def _entry(session: Session, viewer: Viewer, at: int, entry: Any) -> tuple[str, Referral]:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        raise Malformed(f"Bundle.entry[{at}] has no request")
+    method, url = str(request.get("method")), str(request.get("url"))
+    if (method, url) == ("POST", "ServiceRequest"):
+        return "201", refer(session, viewer, entry.get("resource"))
+    kind, _, number = url.partition("/")
+    if (method, kind) == ("PUT", "Task") and number:
+        version = read_version(str(request["ifMatch"])) if "ifMatch" in request else None
+        return "200", move(session, viewer, number, entry.get("resource"), version=version)
+    raise Malformed(f"Bundle.entry[{at}]: only POST ServiceRequest and PUT Task/... are carried out here")
+
+
+def read_version(etag: str) -> int:
+    """The version that an If-Match names.
+
+    Raises:
+        Malformed: it is none of this server's.
+    """
+    text = etag.strip().removeprefix("W/").strip('"')
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise Malformed(f'If-Match must be as the ETag was, W/"1"; not {etag[:40]!r}')
+    return int(text)
+
+
+def _verb(status: str, referral: Referral, viewer: Viewer) -> Verb:
+    if status != "in-progress":
+        return {"rejected": Verb.REJECT, "cancelled": Verb.CANCEL, "failed": Verb.FAIL}[status]
+    departs = Side.SENDER in sides_of(referral, viewer) and referral.state is ReferralState.ACCEPTED
+    return Verb.DEPART if departs else Verb.ARRIVE
