@@ -15,7 +15,6 @@ from service.referral_steps import (
     accept_referral,
     complete_referral,
     move_referral,
-    receive_referral,
     request_referral,
 )
 from service.referrals import Referral, find_referral, open_draft, sides_of
@@ -71,8 +70,6 @@ def move(session: Session, viewer: Viewer, number: str, resource: Any, *, versio
     referral = find_referral(session, read_referral_id(number), viewer, lock=True)
     if sent.status == "requested":
         request_referral(session, referral, viewer, version=version)
-    elif sent.status == "received":
-        receive_referral(session, referral, viewer)
     elif sent.status == "accepted":
         hn = sent.hn_of(referral.to_hcode)
         accept_referral(session, referral, viewer, hn=hn, note=sent.words, version=version)
@@ -152,8 +149,16 @@ def read_version(etag: str) -> int:
     return int(text)
 
 
+_VERBS: Final = {
+    "received": Verb.RECEIVE,
+    "rejected": Verb.REJECT,
+    "cancelled": Verb.CANCEL,
+    "failed": Verb.FAIL,
+}
+
+
 def _verb(status: str, referral: Referral, viewer: Viewer) -> Verb:
     if status != "in-progress":
-        return {"rejected": Verb.REJECT, "cancelled": Verb.CANCEL, "failed": Verb.FAIL}[status]
+        return _VERBS[status]
     departs = Side.SENDER in sides_of(referral, viewer) and referral.state is ReferralState.ACCEPTED
     return Verb.DEPART if departs else Verb.ARRIVE
