@@ -1,4 +1,4 @@
-"""C-STORE ingest beside Orthanc and dcmtk, plain and over TLS: images per second, durable and indexed.
+"""Ingest beside Orthanc and dcmtk, by C-STORE, over TLS and STOW-RS: images per second, durable and indexed.
 
 The client is dcmtk's storescu; TCP_NODELAY=1 is in the environment of both sides, because Nagle's algorithm
 stalls dcmtk and Orthanc at about 20 images a second. Peers take turns within a round, and only the ratio to
@@ -32,6 +32,7 @@ from benchmarks.receivers import (
 )
 from benchmarks.slices import write_slices
 from benchmarks.table import Bar, Row, at_least, at_most, report
+from benchmarks.web_ingest import measure_web, web_bars, web_rows
 from pacs_gateway.inbox import Inbox
 from service.certificates import init_authority
 
@@ -200,12 +201,14 @@ def main() -> None:
         seconds = measure(
             [peer for peer in PEERS if peer.name not in missing], scratch, *_effort(arguments.long)
         )
+        web = measure_web(scratch)
         ct = whole_ct(scratch)
         memory, idle = footprint(scratch)
         shutil.rmtree(CERTIFICATES)
     rows = ingest_rows(seconds)
-    rows += [{"server": f"missing: {name}"} for name in missing]
-    report("ingest", rows, bars(seconds, ct, memory, idle), as_json=arguments.json)
+    rows += web_rows(web) + [{"server": f"missing: {name}"} for name in missing]
+    found = [*bars(seconds, ct, memory, idle), *web_bars(web)]
+    report("ingest", rows, found, as_json=arguments.json)
 
 
 if __name__ == "__main__":
