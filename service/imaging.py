@@ -1,7 +1,8 @@
 """A study's images as DICOMweb sees them: what the hospital sent and what the hub made of it, by UID."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy.orm import Session
 
@@ -31,10 +32,11 @@ def instances_of(
         NotFound: there is none.
     """
     found: dict[str, StoredInstance] = {}
-    for each in _all(session, study, series):
-        if series in (None, each.series_instance_uid) and instance in (None, each.sop_instance_uid):
-            # of two files under one UID the first is shown; the other is told as a conflict
-            found.setdefault(each.sop_instance_uid, each)
+    for each in chain(_sent(session, study, series, instance), _made(session, study, series, instance)):
+        # of two files under one UID the first is shown; the other is told as a conflict
+        found.setdefault(each.sop_instance_uid, each)
+        if instance is not None:
+            break
     if not found:
         what = f"instance {instance!r}" if instance else f"series {series!r}" if series else "image"
         raise NotFound(f"the study has no {what}")
@@ -49,21 +51,20 @@ def made_series(session: Session, study: Study) -> dict[str, list[ResultObject]]
     return series
 
 
-def _all(session: Session, study: Study, only: str | None) -> list[StoredInstance]:
-    sent = [
-        StoredInstance(series.series_instance_uid, row[0], row[1], row[2], row[3])
-        for series in series_of(session, study.id)
-        if only in (None, series.series_instance_uid)
-        for row in series.instances
-    ]
-    made = [
-        StoredInstance(
-            row.series_instance_uid,
-            row.sop_instance_uid,
-            row.sop_class_uid,
-            row.transfer_syntax_uid,
-            row.storage_key,
-        )
-        for row in objects_of(session, study)
-    ]
-    return sent + made
+def _sent(session: Session, study: Study, only: str | None, instance: str | None) -> Iterator[StoredInstance]:
+    for series in series_of(session, study.id, only=only):
+        for row in series.instances:
+            if instance in (None, row[0]):
+                yield StoredInstance(series.series_instance_uid, row[0], row[1], row[2], row[3])
+
+
+def _made(session: Session, study: Study, only: str | None, instance: str | None) -> Iterator[StoredInstance]:
+    for row in objects_of(session, study):
+        if only in (None, row.series_instance_uid) and instance in (None, row.sop_instance_uid):
+            yield StoredInstance(
+                row.series_instance_uid,
+                row.sop_instance_uid,
+                row.sop_class_uid,
+                row.transfer_syntax_uid,
+                row.storage_key,
+            )

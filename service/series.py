@@ -29,11 +29,14 @@ class Series(Base):
 
 # made once: every frame that a viewer asks for begins with it
 _OF_STUDY = select(Series).where(Series.study_id == bindparam("study")).order_by(Series.id)
+_ONE = _OF_STUDY.where(Series.series_instance_uid == bindparam("series"))
 
 
-def series_of(session: Session, study_id: int) -> Sequence[Series]:
-    """The study's series, in the order received."""
-    return session.scalars(_OF_STUDY, {"study": study_id}).all()
+def series_of(session: Session, study_id: int, *, only: str | None = None) -> Sequence[Series]:
+    """The study's series, in the order received, or the one of this UID alone."""
+    if only is None:
+        return session.scalars(_OF_STUDY, {"study": study_id}).all()
+    return session.scalars(_ONE, {"study": study_id, "series": only}).all()
 
 
 def storage_keys(session: Session, study_id: int) -> list[str]:

@@ -172,9 +172,7 @@ def _contents(storage: Storage, rows: Sequence[StoredInstance], *, as_stored: bo
 def _parts(contents: Iterator[bytes], boundary: str) -> Iterator[bytes]:
     for content in contents:
         head = f"--{boundary}\r\nContent-Type: {DICOM}\r\nContent-Length: {len(content)}\r\n\r\n"
-        yield head.encode()
-        yield content
-        yield b"\r\n"
+        yield b"".join((head.encode(), content, b"\r\n"))  # each piece costs a change of threads
     yield f"--{boundary}--\r\n".encode()
 
 
