@@ -11,6 +11,7 @@ from pacs_gateway.inbox import Inbox
 from service import alert_deliveries, deliveries, delivery_commitments
 from service.consult_clock import ConsultClock
 from service.db import now, session_scope
+from service.handovers import waiting_handovers
 from service.ladders import ROUND, Ladder
 from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
@@ -90,9 +91,12 @@ class Dispatch:
             due = {*deliveries.peers_due(session, at), *delivery_commitments.peers_to_ask(session, at)}
             peers = sorted(due)
             unreported = unreported_signatures(session)
+            handovers = waiting_handovers(session)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
+        for each in handovers:
+            self._orders.hand_over(each)
         for each in unreported:
             self._orders.sign(each["study"], each["revision"], each["review"])
         for peer in peers:

@@ -24,6 +24,9 @@ SIGN = "sign"
 TELL = "tell"
 """The name of the job that carries alerts on one line; `messengers.Messenger.tell` is its step."""
 
+HAND_OVER = "hand_over"
+"""The name of the job that readdresses a referred study; `handovers.Handover.hand_over` is its step."""
+
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
 """An alert is looked after sooner than a delivery."""
@@ -52,6 +55,11 @@ class Orders:
         """Have the final report made of a radiologist's word; ordering the same again is one job."""
         argument = {"study": study_id, "revision": revision, "review": review_id}
         self._client.enqueue(SIGN, f"{SIGN}:{review_id}", argument, priority=jobs.Priority.STAT)
+
+    def hand_over(self, argument: Argument) -> None:
+        """Have a referred study made ready for the receiving hospital; ordering the same again is one job."""
+        key = f"{HAND_OVER}:{argument['referral']}:{argument['version']}"
+        self._client.enqueue(HAND_OVER, key, argument, lane=jobs.Lane.DELIVERY, priority=jobs.Priority.STAT)
 
     def deliver(self, peer: str, at: datetime | None = None) -> None:
         """Have a destination looked after, at once or at a time; the same time again is one job."""

@@ -215,8 +215,8 @@ def check_hn(text: str) -> str:
         BadRequest: it is empty, too long, or has signs that DICOM gives a meaning. The text is not repeated.
     """
     hn = clean(text).strip()
-    if not 1 <= len(hn) <= LONGEST_HN or "\\" in hn or not hn.isprintable():
-        raise BadRequest(f"an HN must have 1 to {LONGEST_HN} printable characters and no backslash")
+    if not 1 <= len(hn) <= LONGEST_HN or "\\" in hn or not hn.isprintable() or not hn.isascii():
+        raise BadRequest(f"an HN must have 1 to {LONGEST_HN} printable ASCII characters and no backslash")
     return hn
 
 

@@ -19,10 +19,11 @@ from service.counts import Counts
 from service.couriers import Courier
 from service.db import make_engine
 from service.dispatch import Dispatch
+from service.handovers import Handover
 from service.intake import Intake
 from service.ladders import Ladder
 from service.messengers import Messenger, Titles
-from service.orders import ANALYSE, DELIVER, SIGN, TELL, Orders
+from service.orders import ANALYSE, DELIVER, HAND_OVER, SIGN, TELL, Orders
 from service.pathway import Pathway
 from service.peers import as_remote
 from service.quiet import Limits
@@ -58,10 +59,12 @@ def work(
     messenger = Messenger(
         engine, open_channels(settings), titles=titles(), address=settings.address, wake=orders.tell
     )
+    handover = Handover(engine, storage, data=settings.data, address=settings.address, wake=orders.deliver)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
     worker.register(DELIVER, courier.steps(), on_failure=courier.give_up)
+    worker.register(HAND_OVER, handover.steps(), on_failure=handover.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.launch()
 

@@ -1,0 +1,216 @@
+"""Handover: at acceptance images, result and letter go to the receiving hospital's PACS under its own number.
+
+Copies are made once and put in line for each of its destinations; `couriers` sends them. Where the hospital
+has no destination nothing is copied: people open the study in the hub, or by a share link.
+"""
+
+import io
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from pydicom import dcmwrite
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from pacs_gateway.elements import UnreadableDataSet
+from pacs_gateway.letter import wrap_pdf
+from pacs_gateway.reconcile import Reconciled, reconcile
+from pacs_gateway.results import Subject
+from service import audit, peers
+from service.db import after_commit, now, session_scope
+from service.deliveries import Delivery, Parcel, Purpose, queue_delivery, send_again
+from service.failures import Failure
+from service.hospital_modes import Mode, mode_of
+from service.imaging import instances_of
+from service.letters import referral_letter
+from service.orders import Argument
+from service.referral_states import ReferralState
+from service.referrals import Referral, audit_detail
+from service.result_objects import objects_of
+from service.steps import Step
+from service.storage import Storage
+from service.studies import HUB, Study
+
+log = logging.getLogger(__name__)
+
+TAKEN = (
+    ReferralState.ACCEPTED,
+    ReferralState.DEPARTED,
+    ReferralState.ARRIVED,
+    ReferralState.COMPLETED,
+)
+TIMEOUT_S = 600.0
+Wake = Callable[[str], object]
+"""Has a destination looked after at once."""
+LETTER_TITLE = "ใบส่งต่อผู้ป่วย"
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """One instance to be copied; `kind` is empty for what the hospital sent."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    storage_key: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is to be handed over, read in one look."""
+
+    to: Reconciled
+    sources: Sequence[_Source]
+    subject: Subject
+    letter: bytes
+    key: str
+
+
+def waiting_handovers(session: Session, *, limit: int = 50) -> list[Argument]:
+    """Referrals whose number at the receiving hospital is known and on no copies yet, as jobs' arguments."""
+    query = (
+        select(Referral.id, Referral.version)
+        .where(Referral.state.in_(TAKEN), Referral.receiver_hn != Referral.packed_hn)
+        .order_by(Referral.id)
+        .limit(limit)
+    )
+    return [{"referral": number, "version": version} for number, version in session.execute(query)]
+
+
+class Handover:
+    """Makes the copies.
+
+    Args:
+        engine: The rows.
+        storage: The files.
+        data: The hub's data folder, for the letter.
+        address: What people type to reach the hub, for the letter.
+        wake: Has a destination looked after at once.
+    """
+
+    def __init__(self, engine: Engine, storage: Storage, *, data: Path, address: str, wake: Wake) -> None:
+        self._engine = engine
+        self._storage = storage
+        self._data = data
+        self._address = address
+        self._wake = wake
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of the job `HAND_OVER`."""
+        return (Step(self.hand_over, attempts=6, first_wait=2.0, timeout=TIMEOUT_S),)
+
+    def give_up(self, failure: Failure) -> None:
+        """The copies could not be made: the referral goes on, and the job is among the failed."""
+        log.error("handover failed", extra={"referral": failure.argument["referral"], "step": failure.step})
+
+    def hand_over(self, argument: Argument) -> None:
+        """Copy everything under the receiving hospital's number, and put it in line for its destinations."""
+        at = now()
+        with session_scope(self._engine, write=False) as session:
+            referral = session.get_one(Referral, argument["referral"])
+            if not _awaits(referral):
+                return
+            wanted = {peer.name: peer.objects for peer in peers.destinations(session, referral.to_hcode)}
+            task = self._read(session, referral, at) if wanted else None
+        parcels, skipped = self._copy(task) if task else ([], 0)
+        letter = self._wrap(task) if task else None
+        with session_scope(self._engine) as session:
+            referral = session.get_one(Referral, argument["referral"], with_for_update=True)
+            if not _awaits(referral) or (task and referral.receiver_hn != task.to.patient_id):
+                return  # the number was corrected meanwhile: another job has it
+            study = session.get_one(Study, referral.study_id)
+            for name, kinds in wanted.items():
+                fit = [each for each in parcels if not each.kind or each.kind in {*kinds, "sr"}]
+                _put_in_line(session, study, name, fit, Purpose.STUDY)
+                if letter is not None:
+                    _put_in_line(session, study, name, [letter], Purpose.LETTER)
+                after_commit(session, partial(self._wake, name))
+            referral.packed_hn = referral.receiver_hn
+            told = {"instances": len(parcels), "left_out": skipped, "destinations": len(wanted)}
+            detail = {**audit_detail(referral), **told}
+            audit.record(session, HUB, "referral.handed_over", study_id=study.id, detail=detail)
+        log.info("referral handed over", extra=argument | told)
+
+    def _read(self, session: Session, referral: Referral, at: datetime) -> _Task:
+        study = session.get_one(Study, referral.study_id)
+        made = {row.sop_instance_uid: row.kind for row in objects_of(session, study)}
+        silent = mode_of(session, study.hcode) is Mode.SILENT
+        sources = [
+            _Source(each.sop_class_uid, each.sop_instance_uid, each.storage_key, kind)
+            for each in instances_of(session, study)
+            if not (kind := made.get(each.sop_instance_uid, "")) or not silent
+        ]
+        return _Task(
+            to=Reconciled(referral.receiver_hn, referral.to_hcode, study.hcode or "", at),
+            sources=sources,
+            subject=_subject(study, referral),
+            letter=referral_letter(
+                session, referral, self._storage, data=self._data, address=self._address, at=at
+            ),
+            key=f"referral {referral.id}",
+        )
+
+    def _copy(self, task: _Task) -> tuple[list[Parcel], int]:
+        """The copies, kept durably; an instance that cannot be read is left out and counted."""
+        with tempfile.TemporaryDirectory(dir=self._data) as scratch:
+            made: list[tuple[_Source, Path]] = []
+            for number, source in enumerate(task.sources):
+                target = Path(scratch) / f"{number}.dcm"
+                try:
+                    reconcile(self._storage.path(source.storage_key), target, task.to)
+                except UnreadableDataSet as error:
+                    log.error("an image cannot be handed over", extra={"why": str(error)})
+                    continue
+                made.append((source, target))
+            keys = self._storage.keep_all([target for _, target in made])
+        parcels = [
+            Parcel(source.sop_class_uid, source.sop_instance_uid, key, source.kind)
+            for (source, _), key in zip(made, keys, strict=True)
+        ]
+        return parcels, len(task.sources) - len(parcels)
+
+    def _wrap(self, task: _Task) -> Parcel:
+        ds = wrap_pdf(task.letter, task.subject, title=LETTER_TITLE, at=task.to.at, key=task.key)
+        buffer = io.BytesIO()
+        dcmwrite(buffer, ds, enforce_file_format=True)
+        key = self._storage.keep_bytes(buffer.getvalue())
+        return Parcel(str(ds.SOPClassUID), str(ds.SOPInstanceUID), key, "pdf")
+
+
+def _awaits(referral: Referral) -> bool:
+    return referral.state in TAKEN and referral.receiver_hn != referral.packed_hn
+
+
+def _put_in_line(
+    session: Session, study: Study, peer: str, parcels: Sequence[Parcel], purpose: Purpose
+) -> Delivery | None:
+    """One delivery; where the same instances went out under another number, the new copies go after them."""
+    if not parcels:
+        return None
+    delivery = queue_delivery(
+        session, study, peer, parcels, purpose=purpose, revision=study.revision, urgent=True
+    )
+    keys = {each.sop_instance_uid: each.storage_key for each in parcels}
+    if any(item["storage_key"] != keys[item["sop_instance_uid"]] for item in delivery.items):
+        delivery.items = [item | {"storage_key": keys[item["sop_instance_uid"]]} for item in delivery.items]
+        send_again(session, delivery, HUB)
+    return delivery
+
+
+def _subject(study: Study, referral: Referral) -> Subject:
+    return Subject(
+        study_instance_uid=study.study_instance_uid,
+        patient_id=referral.receiver_hn,
+        issuer=referral.to_hcode,
+        patient_name=study.patient_name,
+        birth_date=study.birth_date,
+        sex=study.sex,
+        accession_number=study.accession_number,
+        study_date=study.study_date,
+        study_description=study.study_description,
+    )
