@@ -208,14 +208,25 @@ def audit_detail(referral: Referral) -> audit.Detail:
     return {"referral": referral.id, "from": referral.from_hcode, "to": referral.to_hcode}
 
 
+def may_refer(session: Session, study: Study, viewer: Viewer) -> bool:
+    """Whether the viewer may refer the study's patient."""
+    return viewer.may(Permission.REFER) and _place_of(session, study, viewer) is not None
+
+
 def _sender(session: Session, study: Study, viewer: Viewer) -> str:
-    """The hospital where the patient is: the study's own, or one that has taken the patient over."""
+    hcode = _place_of(session, study, viewer)
+    if hcode is None:
+        raise NotAllowed("only the hospital where the patient is refers them")
+    return hcode
+
+
+def _place_of(session: Session, study: Study, viewer: Viewer) -> str | None:
+    """The viewer's hospital if the patient is there: it is the study's own, or has taken the patient over."""
     if viewer.sees_region and study.hcode is not None:
         return study.hcode
     hcode = viewer.hcode or ""
     came = select(Referral.id).where(
         Referral.study_id == study.id, Referral.to_hcode == hcode, Referral.state.in_(HERE)
     )
-    if hcode and (study.hcode == hcode or session.scalar(came.limit(1)) is not None):
-        return hcode
-    raise NotAllowed("only the hospital where the patient is refers them")
+    here = study.hcode == hcode or session.scalar(came.limit(1)) is not None
+    return hcode if hcode and here else None

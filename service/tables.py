@@ -37,6 +37,7 @@ NAMES = (
     "rosters",
     "saved_views",
     "series",
+    "share_links",
     "sign_in_attempts",
     "studies",
     "travel_times",

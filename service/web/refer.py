@@ -13,6 +13,8 @@ from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
 from service.capabilities import Capability
 from service.case_numbers import case_number
+from service.consult_details import ConsultDetails, Onset
+from service.consults import list_consults
 from service.destinations import Destination, rank_destinations, usual_needs
 from service.errors import BadRequest
 from service.findings import analysis_of
@@ -64,6 +66,7 @@ def show_form(uid: Uid, entry: Browser, request: Request, session: Look) -> Resp
         "diagnosis": named if confirmed or not named else words("refer.suspected", what=named),
         "icd10": next((code for kind, code in ICD10.items() if kind in present), ""),
         "urgency": 2 if present else 3,
+        "told": _told_before(session, study, viewer),
         "contact": last_contact(session, viewer.username),
         "anticoagulants": list(Anticoagulant),
         "names": _names(session, request),
@@ -185,6 +188,32 @@ def _present(session: Session, study: Study) -> tuple[list[StrokeType], bool]:
     if review is not None and review.present:
         return [StrokeType(each) for each in review.present], True
     return [StrokeType(each) for each in flags_of(session, [study.id])[study.id]], False
+
+
+def _told_before(session: Session, study: Study, viewer: Viewer) -> dict[str, Any]:
+    """The patient's condition as the newest consult about the study tells it, by the names of the form."""
+    consults = (
+        list_consults(session, viewer, study_id=study.id, limit=1) if viewer.may(Permission.ASK) else []
+    )
+    if not consults:
+        return {}
+    asked = ConsultDetails.model_validate(consults[0].details)
+    told: dict[str, Any] = {
+        name: value
+        for name in ("nihss", "gcs", "systolic", "diastolic", "glucose", "inr")
+        if (value := getattr(asked, name)) is not None
+    }
+    told["anticoagulant"] = asked.anticoagulant.value
+    if asked.last_dose_at:
+        told["last_dose_at"] = _as_field(asked.last_dose_at)
+    if asked.onset_at:
+        well = asked.onset is not Onset.WITNESSED
+        told["last_known_well_at" if well else "onset_at"] = _as_field(asked.onset_at)
+    return told
+
+
+def _as_field(moment: datetime) -> str:
+    return moment.astimezone(THAILAND).strftime("%Y-%m-%dT%H:%M")
 
 
 def _ranked(

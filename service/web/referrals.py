@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.accounts import Permission, Viewer
@@ -11,10 +12,12 @@ from service.api.access import Browser, Look, Work, note_read
 from service.capabilities import Capability, state_capability, stated_of
 from service.case_numbers import case_number
 from service.db import now, session_scope
+from service.deliveries import Delivery, Purpose
 from service.destinations import Destination, rank_destinations
 from service.errors import NotAllowed
 from service.hospitals import hospital_names
 from service.patient_search import other_studies
+from service.peers import destinations
 from service.referral_details import citizen_id_warning
 from service.referral_states import ENDED, FALLEN, MOVES, REASONS, Reason, ReferralState, Side, Verb, verbs_of
 from service.referral_steps import (
@@ -37,6 +40,7 @@ from service.referrals import (
     shows_patient,
     sides_of,
 )
+from service.share_links import links_of
 from service.studies import Study
 from service.web.page import render, see_other, words_of
 from service.web.words import Language
@@ -113,7 +117,7 @@ def show_referral(number: Number, entry: Browser, request: Request, session: Loo
         with session_scope(request.app.state.engine) as writing:
             open_referral(writing, find_referral(writing, number, viewer, lock=True), viewer)
     referral = find_referral(session, number, viewer)
-    values = _values(session, request, referral, viewer)
+    values = referral_values(session, request, referral, viewer)
     note_read(request, session, viewer, "referral.read", study_id=referral.study_id)
     return render(request, "referral.html", viewer, **values)
 
@@ -177,7 +181,8 @@ def send_verb(
     return see_other(request, f"/referrals/{number}", flash="moved")
 
 
-def _values(session: Session, request: Request, referral: Referral, viewer: Viewer) -> dict[str, Any]:
+def referral_values(session: Session, request: Request, referral: Referral, viewer: Viewer) -> dict[str, Any]:
+    """What the page of one referral shows to this viewer."""
     study = session.get_one(Study, referral.study_id)
     sides, details = sides_of(referral, viewer), details_of(referral)
     next_ones: Sequence[Destination] = []
@@ -202,8 +207,23 @@ def _values(session: Session, request: Request, referral: Referral, viewer: View
         "asks": Side.SENDER in sides,
         "suggested_hn": _suggested_hn(session, study, referral, viewer),
         "next_ones": next_ones,
+        "links": links_of(session, referral) if sides else [],
+        "shareable": bool(sides) and referral.state not in {ReferralState.DRAFT, *FALLEN},
+        "deliveries": _deliveries(session, referral) if shows_patient(referral, viewer) else [],
+        "fresh": None,
         "moment": now(),
     }
+
+
+def _deliveries(session: Session, referral: Referral) -> Sequence[Delivery]:
+    """What went, or goes, to the receiving hospital's PACS."""
+    names = [peer.name for peer in destinations(session, referral.to_hcode)]
+    query = select(Delivery).where(
+        Delivery.study_id == referral.study_id,
+        Delivery.peer.in_(names),
+        Delivery.purpose.in_((Purpose.STUDY, Purpose.LETTER)),
+    )
+    return session.scalars(query.order_by(Delivery.id)).all()
 
 
 def _reached(state: ReferralState, known: dict[Verb, Any]) -> Any:

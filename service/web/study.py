@@ -21,6 +21,7 @@ from service.hospital_modes import Mode, mode_of
 from service.hospitals import find_hospital
 from service.milestones import TYPED, Milestone
 from service.patient_search import other_studies
+from service.referrals import list_referrals, may_refer
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
 from service.series import Series, series_of
@@ -167,6 +168,8 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "hindrances": list(Hindrance),
         "asks": viewer.may(Permission.ASK) and study.hcode is not None and study.hcode == viewer.hcode,
         "consults": list_consults(session, viewer, study_id=study.id) if viewer.may(Permission.ASK) else [],
+        "refers": may_refer(session, study, viewer),
+        "referrals": list_referrals(session, viewer, study_id=study.id) if named else [],
         "full_viewer": _full_viewer(request, study, analysis),
     }
     note_read(request, session, viewer, "study.read", study_id=study.id)

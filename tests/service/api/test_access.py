@@ -41,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/referrals": {"study": "1.2.3", "to": LOEI, "urgency": 2},
     "/api/v1/referrals/{number}/next": {"to": LOEI},
     "/api/v1/referrals/{number}/hn": {"hn": "1"},
+    "/api/v1/referrals/{number}/links": {},
     "/api/v1/referrals/{number}/complete": {"reply": "home"},
     **{
         f"/api/v1/referrals/{{number}}/{verb}": {}
@@ -73,6 +74,7 @@ PARAMETERS: dict[str, object] = {
     "kind": "ImagingStudy",
     "capability": "ct",
     "other": LOEI,
+    "link": 1,
 }
 
 

@@ -174,3 +174,16 @@ def test_the_letter_is_shown_to_both_sides_until_it_falls_through(sender: Any, r
     receiver.post(f"{PATH}/{number}/reject", json={"reason": "no_bed"})
     assert receiver.get(f"{PATH}/{number}/letter.pdf").status_code == 404
     assert sender.get(f"{PATH}/{number}/letter.pdf").status_code == 200
+
+
+def test_a_share_link_is_made_counted_and_revoked(sender: Any, receiver: Any, anonymous: Any) -> None:
+    path = f"{PATH}/{asked(sender)}/links"
+    made = sender.post(path, json={"hours": 2})
+    assert made.status_code == 201
+    place = made.json()["address"].removeprefix("http://testserver")
+    assert anonymous.get(place).status_code == 200
+    (link,) = receiver.get(path).json()
+    assert [each["what"] for each in link["openings"]] == ["page"]
+    assert "address" not in link
+    assert sender.post(f"{path}/{link['number']}/revoke").status_code == 204
+    assert anonymous.get(place).status_code == 404

@@ -19,6 +19,9 @@ OPEN = {
     "/static/{name:path}",
     "/docs",
     "/a/{token}",
+    "/s/{token}",
+    "/s/{token}/key-slices/{n}.webp",
+    "/s/{token}/letter.pdf",
 }
 """Pages for whoever comes; everything else needs somebody who signed in."""
 
@@ -63,6 +66,8 @@ RULES: dict[str, set[Role]] = {
     "GET /referrals/{number}": READERS - {Role.ML},
     "POST /referrals/{number}/next": REFERRERS,
     "POST /referrals/{number}/hn": RECEIVERS,
+    "POST /referrals/{number}/links": REFERRERS,
+    "POST /referrals/{number}/links/{link}/revoke": REFERRERS,
     "POST /referrals/{number}/{verb}": RECEIVERS,  # here: accept
     "GET /discordant": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},
@@ -103,6 +108,7 @@ VALUES = {
     "path": "index.html",
     "number": "1",
     "key": "x",
+    "link": "1",
     "verb": "accept",
 }
 

@@ -5,10 +5,15 @@ import re
 import pytest
 from sqlalchemy import Engine
 
-from service.accounts import Role
+from service.accounts import OPERATOR, Role, Viewer
+from service.consult_details import Anticoagulant as ConsultAnticoagulant
+from service.consult_details import ConsultDetails, Specialty
+from service.consults import ask
 from service.db import session_scope
+from service.hospital_modes import Mode, switch_mode
 from service.referral_states import ReferralState
 from service.referrals import Referral
+from service.sight import find_study
 from tests.service.factories import HN, UDON, analysed
 from tests.service.referring import SAKON, SMALL, requested, small_study
 from tests.service.web.conftest import Enter, Person
@@ -103,3 +108,52 @@ def test_the_number_of_the_same_person_here_is_proposed(enter: Enter, engine: En
         analysed(session, "9.9.9", hcode=UDON, patient_id="650012")
         number = requested(session).id
     assert 'value="650012"' in enter(Role.SPECIALIST, UDON).get(f"/referrals/{number}").text
+
+
+class TestShare:
+    def test_a_link_opens_page_and_letter_for_whoever_holds_it_until_it_is_revoked(
+        self, sender: Person, enter: Enter, person: Person
+    ) -> None:
+        place = sent(sender)
+        page = sender.post(f"{place}/links", {"hours": "4"}, page=place).text
+        found = re.search(r"/s/[\w-]{43}", page)
+        assert found
+        assert "data:image/svg+xml" in page
+        shared = person.get(found[0])
+        assert (shared.status_code, HN in shared.text) == (200, False)
+        assert shared.headers["referrer-policy"] == "no-referrer"
+        assert person.get(f"{found[0]}/letter.pdf").content.startswith(b"%PDF-")
+        assert person.get(f"{found[0]}/key-slices/1.webp").status_code == 404  # the study has none
+        page = sender.get(place).text
+        assert found[0] not in page
+        assert page.count("testclient") == 2
+        ended = re.search(rf"{place}/links/\d+/revoke", page)
+        assert ended
+        assert sender.post(ended[0], {}, page=place).status_code == 303
+        for path in ("", "/letter.pdf", "/key-slices/1.webp"):
+            assert person.get(f"{found[0]}{path}").status_code == 404
+        assert person.get("/s/unknown").status_code == 404
+
+    def test_what_a_silent_hospitals_ai_says_is_not_shared(
+        self, sender: Person, person: Person, engine: Engine
+    ) -> None:
+        place = sent(sender)
+        with session_scope(engine) as session:
+            switch_mode(session, OPERATOR, SMALL, Mode.SILENT)
+        page = sender.post(f"{place}/links", {}, page=place).text
+        found = re.search(r"/s/[\w-]{43}", page)
+        assert found
+        assert 'class="findings"' not in person.get(found[0]).text
+
+
+def test_the_condition_told_in_a_consult_need_not_be_typed_again(sender: Person, engine: Engine) -> None:
+    viewer = Viewer("dr", Role.REFERRER, SMALL)
+    told = ConsultDetails(nihss=17, systolic=201, anticoagulant=ConsultAnticoagulant.WARFARIN)
+    with session_scope(engine) as session:
+        study = find_study(session, "1.2.3", viewer)
+        stroke = Specialty.NEUROLOGY
+        ask(session, viewer, study, to_hcode=UDON, specialty=stroke, question="?", details=told)
+    page = sender.get(FORM).text
+    assert 'name="nihss" value="17"' in page
+    assert 'name="systolic" value="201"' in page
+    assert '<option value="warfarin" selected>' in page
