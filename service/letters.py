@@ -20,6 +20,7 @@ from model.stroke import Decision
 from service.case_numbers import case_number
 from service.db import now
 from service.findings import analysis_of, findings_of
+from service.hospital_modes import Mode, mode_of
 from service.hospitals import Hospital, find_hospital
 from service.letter_fonts import letter_fonts
 from service.referral_details import ReferralDetails, citizen_id_warning
@@ -180,7 +181,8 @@ def _told(details: ReferralDetails, at: datetime, words: Words) -> list[list[str
 
 
 def _ai(session: Session, study: Study, words: Words) -> dict[str, Any]:
-    analysis = analysis_of(session, study)
+    silent = mode_of(session, study.hcode) is Mode.SILENT
+    analysis = None if silent else analysis_of(session, study)
     found = findings_of(session, analysis) if analysis else []
     said = [
         [
@@ -191,7 +193,8 @@ def _ai(session: Session, study: Study, words: Words) -> dict[str, Any]:
         ]
         for each in found
     ]
-    said += [[words("study.refused_because"), words(f"refusal.{reason}")] for reason in study.reasons]
+    reasons = [] if silent else study.reasons
+    said += [[words("study.refused_because"), words(f"refusal.{reason}")] for reason in reasons]
     return {
         "words": said,
         "model": analysis.model_name if analysis else "",
@@ -218,7 +221,9 @@ def _reader(session: Session, study: Study, words: Words) -> dict[str, str]:
 
 def _pictures(session: Session, referral: Referral, storage: Storage) -> dict[str, bytes]:
     """The most telling slices by the name of their file; one that storage has lost is left out."""
-    analysis = analysis_of(session, session.get_one(Study, referral.study_id))
+    study = session.get_one(Study, referral.study_id)
+    silent = mode_of(session, study.hcode) is Mode.SILENT
+    analysis = None if silent else analysis_of(session, study)
     found: dict[str, bytes] = {}
     for _, key in (analysis.key_slices if analysis else [])[:PICTURES]:
         try:

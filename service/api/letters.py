@@ -1,13 +1,16 @@
-"""A referral's letter as a PDF."""
+"""A referral on paper: the letter as a PDF, and the package of letter, images, result and FHIR document."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
 
 from service.api.access import IdentityReader, Look, note_read
 from service.api.problems import responses
+from service.db import now
 from service.errors import NotFound
 from service.letters import referral_letter
+from service.packages import read_package, write_package
 from service.referrals import Referral, find_referral, shows_patient
 from service.settings import Settings
 
@@ -38,6 +41,27 @@ def read_letter(number: Number, request: Request, viewer: IdentityReader, sessio
     )
     note_read(request, session, viewer, "letter.read", study_id=referral.study_id)
     return Response(content, media_type="application/pdf", headers=named(referral, "pdf"))
+
+
+@router.get(
+    "/{number}/package.zip",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}, "description": "The package"}},
+)
+def read_package_of(number: Number, request: Request, viewer: IdentityReader, session: Look) -> Response:
+    """Letter, images, result and a FHIR document as a zip."""
+    referral = find_referral(session, number, viewer)
+    if not shows_patient(referral, viewer):
+        raise NotFound(f"the package of referral {number} is no longer shown")
+    settings: Settings = request.app.state.settings
+    storage = request.app.state.storage
+    package = read_package(
+        session, referral, storage, data=settings.data, address=address_of_hub(request), at=now()
+    )
+    headers = named(referral, "zip")
+    detail = {"instances": len(package.files)}
+    note_read(request, session, viewer, "package.read", study_id=referral.study_id, detail=detail)
+    return StreamingResponse(write_package(package, storage), media_type="application/zip", headers=headers)
 
 
 def address_of_hub(request: Request) -> str:
