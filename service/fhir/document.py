@@ -52,12 +52,15 @@ def referral_document(
     result = [] if silent else [diagnostic_report(told), *observations(told)]
     if told.analysis and not silent:
         result.append(device(told.analysis))
+    asked = service_request(referral, subject=told.subject, study_uid=study.study_instance_uid)
+    if silent:
+        asked["supportingInfo"] = [study_reference(study)]
     note = _letter(referral, told.subject, letter, at)
     resources = [
         _composition(referral, told.subject, study, result, at),
         patient(number, [study]),
         *hospitals,
-        service_request(referral, subject=told.subject, study_uid=study.study_instance_uid),
+        asked,
         task(referral, subject=told.subject),
         imaging_study(told, series_of(session, study.id)),
         *result,
