@@ -9,7 +9,7 @@ from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ColumnElement, ForeignKey, String, bindparam, select, true, update
+from sqlalchemy import ColumnElement, ForeignKey, String, bindparam, func, select, true, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from service.arrivals import clean
@@ -145,6 +145,11 @@ def find_account(session: Session, username: str) -> Account:
 def list_accounts(session: Session) -> Sequence[Account]:
     """Every account by name."""
     return session.scalars(select(Account).order_by(Account.username)).all()
+
+
+def count_accounts(session: Session) -> int:
+    """How many accounts are open."""
+    return session.scalars(select(func.count()).where(Account.active)).one()
 
 
 def viewer_of(account: Account) -> Viewer:

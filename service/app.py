@@ -72,6 +72,7 @@ from service.web import (
     views,
     worklist,
 )
+from service.web import accounts as accounts_page
 from service.web import clock as clock_page
 from service.web import consults as consults_page
 from service.web import differences as differences_page
@@ -123,6 +124,7 @@ PARTS = (
     refer,
     share,
     referrals_page,
+    accounts_page,
     clock_page,
     differences_page,
     consults_page,

@@ -5,16 +5,8 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import audit
-from service.accounts import (
-    Account,
-    add_account,
-    find_account,
-    issue_token,
-    list_accounts,
-    list_tokens,
-    revoke_token,
-)
+from service.account_keeping import add_token, close_account, end_token, open_account, reopen_account
+from service.accounts import Account, find_account, list_accounts, list_tokens
 from service.api.access import Administrator, Look, SignedIn, Work
 from service.api.problems import responses
 from service.roles import PERMISSIONS, Permission, Role
@@ -43,6 +35,14 @@ class AccountIn(BaseModel):
     role: Role
     hospital: str | None = None
     password: str | None = Field(default=None, max_length=1000)
+
+
+class AccountChange(BaseModel):
+    """Whether the account may enter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    active: bool
 
 
 class AccountOut(BaseModel):
@@ -105,13 +105,16 @@ def read_accounts(viewer: Administrator, session: Look) -> list[AccountOut]:
 @router.post("/accounts", status_code=201, responses=responses(409))
 def create_account(body: AccountIn, viewer: Administrator, session: Work) -> AccountOut:
     """Add an account."""
-    account = add_account(session, body.username, body.role, hcode=body.hospital, password=body.password)
-    audit.record(
-        session,
-        viewer.username,
-        "account.add",
-        detail={"account": account.id, "role": account.role.value, "hospital": account.hcode},
+    return _account_out(
+        open_account(session, viewer, body.username, body.role, hcode=body.hospital, password=body.password)
     )
+
+
+@router.patch("/accounts/{username}")
+def change_account(username: str, body: AccountChange, viewer: Administrator, session: Work) -> AccountOut:
+    """Close an account, which ends its sessions and tokens at once, or open it again."""
+    account = find_account(session, username)
+    (reopen_account if body.active else close_account)(session, viewer, account)
     return _account_out(account)
 
 
@@ -125,17 +128,13 @@ def read_tokens(username: str, viewer: Administrator, session: Look) -> list[Tok
 def create_token(username: str, body: TokenIn, viewer: Administrator, session: Work) -> KeyOut:
     """Make a token for a machine."""
     account = find_account(session, username)
-    key = issue_token(session, account, label=body.label, days=body.days)
-    audit.record(session, viewer.username, "token.issue", detail={"account": account.id})
-    return KeyOut(key=key)
+    return KeyOut(key=add_token(session, viewer, account, label=body.label, days=body.days))
 
 
 @router.delete("/accounts/{username}/tokens/{token_id}", status_code=204)
 def delete_token(username: str, token_id: int, viewer: Administrator, session: Work) -> None:
     """End a token at once."""
-    account = find_account(session, username)
-    revoke_token(session, account, token_id)
-    audit.record(session, viewer.username, "token.revoke", detail={"account": account.id, "token": token_id})
+    end_token(session, viewer, find_account(session, username), token_id)
 
 
 def _account_out(account: Account) -> AccountOut:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Path, Request, Response
 from sqlalchemy.orm import Session
 
-from service.accounts import list_accounts
+from service.accounts import count_accounts
 from service.alert_budget import AlertBudget, alert_budget, hospitals_with_flags
 from service.api.access import Administrator, Look, Work, note_read
 from service.api.health import parts_ready
@@ -71,7 +71,7 @@ def show_console(request: Request, viewer: Administrator, session: Look) -> Resp
         "certificates": len(certificates),
         "expiring": [each for each in certificates if each.expires_soon],
         "unreadable": unreadable,
-        "accounts": list_accounts(session),
+        "accounts": count_accounts(session),
         "modes": list(Mode),
     }
     note_read(request, session, viewer, "console.read", detail={"studies": [each.id for each in failed]})

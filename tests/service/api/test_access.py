@@ -20,6 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/studies/{uid}/report": {"text": "no hemorrhage"},
     "/api/v1/disagreements/{number}/settlement": {"conclusion": "to_label"},
     "/api/v1/hospitals/{hcode}/mode": {"mode": "silent"},
+    "/api/v1/accounts/{username}": {"active": True},
     "/api/v1/accounts": {"username": "new", "role": "admin"},
     "/api/v1/accounts/{username}/tokens": {},
     "/api/v1/callers": {"ae_title": "CT1", "hospital": "10671", "addresses": ["10.8.0.0/16"]},

@@ -83,6 +83,18 @@ RULES: dict[str, set[Role]] = {
     "GET /receipts": SENDERS,
     "GET /selftest": SENDERS,
     "GET /console": {Role.ADMIN},
+    "GET /console/accounts": {Role.ADMIN},
+    "POST /console/accounts": {Role.ADMIN},
+    "GET /console/accounts/{username}": {Role.ADMIN},
+    "POST /console/accounts/{username}/close": {Role.ADMIN},
+    "POST /console/accounts/{username}/reopen": {Role.ADMIN},
+    "POST /console/accounts/{username}/password": {Role.ADMIN},
+    "POST /console/accounts/{username}/tokens": {Role.ADMIN},
+    "POST /console/accounts/{username}/tokens/{number}/end": {Role.ADMIN},
+    "POST /console/accounts/{username}/hospitals": {Role.ADMIN},
+    "POST /console/accounts/{username}/hospitals/{hcode}/end": {Role.ADMIN},
+    "POST /console/accounts/{username}/link": {Role.ADMIN},
+    "POST /console/accounts/{username}/unlink": {Role.ADMIN},
     "POST /console/hospitals/{hcode}/mode": {Role.ADMIN},
     "POST /console/studies/{uid}/again": {Role.ADMIN},
     "GET /viewer/{path:path}": READERS,
@@ -102,6 +114,7 @@ def pages(app: FastAPI) -> list[str]:
 
 
 VALUES = {
+    "username": "nobody",
     "uid": "1.2.3",
     "hcode": UDON,
     "hospital": UDON,
@@ -158,6 +171,8 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "outcome": "no_stroke",
             "address": "a@b.example",
             "milestone": "onset",
+            "role": "ml",
+            "password": "correct horse battery",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
