@@ -1,7 +1,8 @@
 """Handover: at acceptance images, result and letter go to the receiving hospital's PACS under its own number.
 
-Copies are made once and put in line for each of its destinations; `couriers` sends them. Where the hospital
-has no destination nothing is copied: people open the study in the hub, or by a share link.
+Copies are made once and put in line for each of its destinations; `couriers` sends them. A result that is
+made or signed later follows. Where the hospital has no destination nothing is copied: people open the study
+in the hub, or by a share link.
 """
 
 import io
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from pydicom import dcmwrite
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from pacs_gateway.elements import UnreadableDataSet
@@ -31,7 +32,7 @@ from service.letters import referral_letter
 from service.orders import Argument
 from service.referral_states import ReferralState
 from service.referrals import Referral, audit_detail
-from service.result_objects import objects_of
+from service.result_objects import ResultObject, objects_of
 from service.steps import Step
 from service.storage import Storage
 from service.studies import HUB, Study
@@ -72,14 +73,25 @@ class _Task:
 
 
 def waiting_handovers(session: Session, *, limit: int = 50) -> list[Argument]:
-    """Referrals whose number at the receiving hospital is known and on no copies yet, as jobs' arguments."""
+    """Referrals with a number that is on no copies yet, or with a later result, as jobs' arguments."""
+    newest = _newest_object()
     query = (
-        select(Referral.id, Referral.version)
-        .where(Referral.state.in_(TAKEN), Referral.receiver_hn != Referral.packed_hn)
+        select(Referral.id, Referral.version, newest)
+        .where(Referral.state.in_(TAKEN), Referral.receiver_hn != "")
+        .where((Referral.receiver_hn != Referral.packed_hn) | (newest > Referral.packed_object))
         .order_by(Referral.id)
         .limit(limit)
     )
-    return [{"referral": number, "version": version} for number, version in session.execute(query)]
+    return [
+        {"referral": number, "version": version, "object": last}
+        for number, version, last in session.execute(query)
+    ]
+
+
+def _newest_object() -> ScalarSelect[int]:
+    """The number of the newest result object of a referral's study, 0 where there is none."""
+    newest = select(func.coalesce(func.max(ResultObject.id), 0))
+    return newest.where(ResultObject.study_id == Referral.study_id).correlate(Referral).scalar_subquery()
 
 
 class Handover:
@@ -113,15 +125,16 @@ class Handover:
         at = now()
         with session_scope(self._engine, write=False) as session:
             referral = session.get_one(Referral, argument["referral"])
-            if not _awaits(referral):
+            newest = session.scalars(select(_newest_object()).where(Referral.id == referral.id)).one()
+            if not _awaits(referral, newest):
                 return
             wanted = {peer.name: peer.objects for peer in peers.destinations(session, referral.to_hcode)}
             task = self._read(session, referral, at) if wanted else None
         parcels, skipped = self._copy(task) if task else ([], 0)
-        letter = self._wrap(task) if task else None
+        letter = self._wrap(task) if task and task.letter else None
         with session_scope(self._engine) as session:
             referral = session.get_one(Referral, argument["referral"], with_for_update=True)
-            if not _awaits(referral) or (task and referral.receiver_hn != task.to.patient_id):
+            if not _awaits(referral, newest) or (task and referral.receiver_hn != task.to.patient_id):
                 return  # the number was corrected meanwhile: another job has it
             study = session.get_one(Study, referral.study_id)
             for name, kinds in wanted.items():
@@ -130,7 +143,7 @@ class Handover:
                 if letter is not None:
                     _put_in_line(session, study, name, [letter], Purpose.LETTER)
                 after_commit(session, partial(self._wake, name))
-            referral.packed_hn = referral.receiver_hn
+            referral.packed_hn, referral.packed_object = referral.receiver_hn, newest
             told = {"instances": len(parcels), "left_out": skipped, "destinations": len(wanted)}
             detail = {**audit_detail(referral), **told}
             audit.record(session, HUB, "referral.handed_over", study_id=study.id, detail=detail)
@@ -138,18 +151,25 @@ class Handover:
 
     def _read(self, session: Session, referral: Referral, at: datetime) -> _Task:
         study = session.get_one(Study, referral.study_id)
-        made = {row.sop_instance_uid: row.kind for row in objects_of(session, study)}
+        # what went out already under this number does not go again; only the result may be new
+        later = referral.packed_hn == referral.receiver_hn
+        rows = objects_of(session, study)
+        made = {row.sop_instance_uid: row.kind for row in rows}
+        known = {row.sop_instance_uid for row in rows if later and row.id <= referral.packed_object}
         silent = mode_of(session, study.hcode) is Mode.SILENT
         sources = [
             _Source(each.sop_class_uid, each.sop_instance_uid, each.storage_key, kind)
             for each in instances_of(session, study)
-            if not (kind := made.get(each.sop_instance_uid, "")) or not silent
+            if (not (kind := made.get(each.sop_instance_uid, "")) and not later)
+            or (kind and not silent and each.sop_instance_uid not in known)
         ]
         return _Task(
             to=Reconciled(referral.receiver_hn, referral.to_hcode, study.hcode or "", at),
             sources=sources,
             subject=_subject(study, referral),
-            letter=referral_letter(
+            letter=b""
+            if later
+            else referral_letter(
                 session, referral, self._storage, data=self._data, address=self._address, at=at
             ),
             key=f"referral {referral.id}",
@@ -182,8 +202,9 @@ class Handover:
         return Parcel(str(ds.SOPClassUID), str(ds.SOPInstanceUID), key, "pdf")
 
 
-def _awaits(referral: Referral) -> bool:
-    return referral.state in TAKEN and referral.receiver_hn != referral.packed_hn
+def _awaits(referral: Referral, newest: int) -> bool:
+    packed = (referral.packed_hn, referral.packed_object)
+    return referral.state in TAKEN and referral.receiver_hn != "" and packed != (referral.receiver_hn, newest)
 
 
 def _put_in_line(

@@ -58,7 +58,7 @@ class Orders:
 
     def hand_over(self, argument: Argument) -> None:
         """Have a referred study made ready for the receiving hospital; ordering the same again is one job."""
-        key = f"{HAND_OVER}:{argument['referral']}:{argument['version']}"
+        key = f"{HAND_OVER}:{argument['referral']}:{argument['version']}:{argument['object']}"
         self._client.enqueue(HAND_OVER, key, argument, lane=jobs.Lane.DELIVERY, priority=jobs.Priority.STAT)
 
     def deliver(self, peer: str, at: datetime | None = None) -> None:

@@ -62,6 +62,8 @@ class Referral(Base):
     """The patient's number at the receiving hospital, once it has said it."""
     packed_hn: Mapped[str] = mapped_column(String(64))
     """The number under which images and letter were put in line for the receiving hospital."""
+    packed_object: Mapped[int] = mapped_column(Id, default=0)
+    """The newest result object that was put in line with them; later ones follow."""
     reply: Mapped[str] = mapped_column(Text)
     reason: Mapped[Reason | None] = mapped_column(words(Reason))
     answer_by: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -106,6 +108,7 @@ def open_draft(
         details=details.model_dump(mode="json"),
         receiver_hn="",
         packed_hn="",
+        packed_object=0,
         reply="",
     )
     session.add(referral)

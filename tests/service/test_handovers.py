@@ -118,6 +118,22 @@ def test_a_corrected_number_sends_new_copies_of_the_same_instances(
         assert numbers(storage, delivery) == {("2", UDON)}
 
 
+def test_a_result_that_is_made_later_follows_alone(
+    engine: Engine, storage: FolderStorage, number: int, hand: Hand, tmp_path: Path
+) -> None:
+    identify(engine, number, "1")
+    hand()
+    with session_scope(engine) as session:
+        study = session.get_one(Study, session.get_one(Referral, number).study_id)
+        _report(session, storage, tmp_path, study, uid="2.25.9", final=True)
+    for _ in range(2):
+        *_, last = hand()
+        assert [(item["sop_instance_uid"], item["kind"]) for item in last.items] == [("2.25.9", "sr")]
+        assert last.purpose is Purpose.STUDY
+        assert numbers(storage, last) == {("1", UDON)}
+    assert len(hand()) == 3
+
+
 def test_a_silent_hospitals_ai_is_not_handed_over(engine: Engine, number: int, hand: Hand) -> None:
     with session_scope(engine) as session:
         switch_mode(session, OPERATOR, SMALL, Mode.SILENT)
@@ -158,7 +174,15 @@ def _stored(storage: FolderStorage, tmp_path: Path, row: list[Any]) -> list[Any]
     return [*row[:3], storage.keep_bytes(path.read_bytes()), *row[4:]]
 
 
-def _report(session: Session, storage: FolderStorage, tmp_path: Path, study: Study) -> None:
+def _report(
+    session: Session,
+    storage: FolderStorage,
+    tmp_path: Path,
+    study: Study,
+    *,
+    uid: str = "2.25.1",
+    final: bool = False,
+) -> None:
     path = tmp_path / "report.dcm"
     ds = make_slice(study="1.2.3", PatientID=HN, modality="SR")
     ds.save_as(path, enforce_file_format=True)
@@ -167,9 +191,9 @@ def _report(session: Session, storage: FolderStorage, tmp_path: Path, study: Stu
             study_id=study.id,
             revision=study.revision,
             kind="sr",
-            final=False,
+            final=final,
             sop_class_uid=str(ds.SOPClassUID),
-            sop_instance_uid="2.25.1",
+            sop_instance_uid=uid,
             series_instance_uid="2.25.2",
             transfer_syntax_uid=str(ds.file_meta.TransferSyntaxUID),
             modality="SR",
