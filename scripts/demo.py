@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import httpx
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import read_header
 from pacs_gateway.sender import Peer, send
-from service import accounts, callers, hospitals, logs
-from service.db import make_engine, session_scope, upgrade
+from service import accounts, callers, hospitals, logs, rosters
+from service.db import make_engine, now, session_scope, upgrade
 from service.settings import Settings, read_settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +44,8 @@ PEOPLE = {
     "admin.demo": (accounts.Role.ADMIN, None),
 }
 """Who may sign in, all with one password: the whole region, or Udon Thani alone."""
+ON_CALL = ("specialist.demo", "referrer.demo")
+"""Who is on call in the demo, the first to be told first."""
 STATE_COLOURS = {"flagged": 31, "review": 33, "refused": 35, "failed": 41, "clear": 32}
 RESULT_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 120.0
@@ -129,6 +131,10 @@ def prepare(settings: Settings) -> tuple[str, str]:
         password = secrets.token_urlsafe(9)
         for name, (role, hcode) in PEOPLE.items():
             accounts.add_account(session, name, role, hcode=hcode, password=password)
+        for place, name in enumerate(ON_CALL, start=1):
+            start = now()
+            day = {"starts_at": start, "ends_at": start + timedelta(days=1)}
+            rosters.add_shift(session, accounts.OPERATOR, PEOPLE[name][1] or "", name, place=place, **day)
     engine.dispose()
     return token, password
 

@@ -18,6 +18,7 @@ from service.alert_deliveries import AlertDelivery, withdraw_messages
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import NotFound
 from service.hospitals import find_hospital
+from service.specialties import Specialty
 from service.studies import HUB
 
 
@@ -80,6 +81,8 @@ class Alert(Base):
     hub: Mapped[str | None] = mapped_column(String(5))
     """The hospital behind it, once that was told too."""
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), index=True)
+    specialty: Mapped[Specialty | None] = mapped_column(words(Specialty))
+    """Whose answer is wanted; None: anybody's."""
     path: Mapped[str] = mapped_column(String(300))
     """The page of this hub that it leads to."""
     state: Mapped[AlertState] = mapped_column(words(AlertState))
@@ -103,6 +106,7 @@ def raise_alert(
     study_id: int,
     path: str,
     key: str,
+    specialty: Specialty | None = None,
     at: datetime | None = None,
 ) -> Alert:
     """Have the people on call at a hospital told, as part of the caller's transaction.
@@ -113,6 +117,7 @@ def raise_alert(
         hcode: Whose people.
         study_id: The study it is about.
         path: The page that it leads to, without anything of a patient.
+        specialty: Whose answer is wanted, where it is not anybody's.
         key: Names what happened, at most 150 characters; the same key again is the same alert.
         at: Now; only tests give another.
 
@@ -128,7 +133,8 @@ def raise_alert(
     moment = at or now()
     row = dialect.insert(Alert).values(
         key=key, kind=kind, hcode=hcode, study_id=study_id, path=path, state=AlertState.RINGING,
-        quiet="", hop=0, next_at=moment, raised_at=moment, acknowledged_by="", acknowledged_through="",
+        specialty=specialty, quiet="", hop=0, next_at=moment, raised_at=moment, acknowledged_by="",
+        acknowledged_through="",
     )  # fmt: skip
     number = session.scalar(row.on_conflict_do_nothing(index_elements=["key"]).returning(Alert.id))
     alert = session.scalars(select(Alert).where(Alert.key == key)).one()

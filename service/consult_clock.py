@@ -120,6 +120,7 @@ class ConsultClock:
             study_id=consult.study_id,
             path=f"/consults/{consult.id}",
             key=alert_key(consult, AlertKind.CONSULT_LATE, step),
+            specialty=consult.specialty,
             at=at,
         )
         detail: audit.Detail = {

@@ -106,12 +106,3 @@ class Outcome(StrEnum):
     NO_STROKE = "no_stroke"
     DIED = "died"
     OTHER = "other"
-
-
-class Specialty(StrEnum):
-    """Whose advice is asked for."""
-
-    NEUROLOGY = "neurology"
-    NEUROSURGERY = "neurosurgery"
-    RADIOLOGY = "radiology"
-    EMERGENCY = "emergency"

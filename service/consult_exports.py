@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 
 from service.case_numbers import case_number
 from service.consult_clock import Due
-from service.consult_details import Advice, ConsultDetails, Outcome, Specialty
+from service.consult_details import Advice, ConsultDetails, Outcome
 from service.consult_messages import ConsultMessage
 from service.consult_states import ConsultState
 from service.consults import Consult
+from service.specialties import Specialty
 from service.spreadsheets import harmless
 
 

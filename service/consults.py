@@ -15,12 +15,13 @@ from service import audit
 from service.accounts import Permission, Role, Viewer
 from service.alerts import AlertKind, acknowledge_key, raise_alert
 from service.arrivals import clean
-from service.consult_details import Advice, ConsultDetails, Outcome, Specialty
+from service.consult_details import Advice, ConsultDetails, Outcome
 from service.consult_states import MOVES, OPEN, ConsultSide, ConsultState, ConsultVerb, check_consult_move
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import AlreadyExists, BadRequest, NotAllowed, NotFound
 from service.grants import Because, end_grants, grant_study
 from service.hospitals import find_hospital
+from service.specialties import Specialty
 from service.studies import Study
 
 LONGEST_QUESTION = 4000
@@ -275,7 +276,8 @@ def _heard(session: Session, consult: Consult, viewer: Viewer) -> None:
 
 def _ring(session: Session, consult: Consult, kind: AlertKind, hcode: str) -> None:
     path, key = f"/consults/{consult.id}", alert_key(consult, kind)
-    raise_alert(session, kind, hcode=hcode, study_id=consult.study_id, path=path, key=key)
+    wanted = consult.specialty if hcode == consult.to_hcode else None
+    raise_alert(session, kind, hcode=hcode, study_id=consult.study_id, path=path, key=key, specialty=wanted)
 
 
 def _record(session: Session, consult: Consult, viewer: Viewer, what: str) -> None:

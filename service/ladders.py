@@ -20,7 +20,9 @@ from service.db import now, session_scope
 from service.hubs import hub_of
 from service.quiet import Limits, Rule, morning, quiet_rule, thai_minute
 from service.rosters import Duty, on_duty
-from service.studies import HUB
+from service.specialties import Specialty
+from service.states import Lane
+from service.studies import HUB, Study
 
 ROUND: Final = 100
 """Alerts that one round takes at most."""
@@ -127,25 +129,49 @@ class Ladder:
         audit.record(session, HUB, "alert.unanswered", study_id=alert.study_id, detail=detail)
 
 
+def unreached(session: Session, at: datetime, *, days: int = 30) -> list[str]:
+    """Hospitals with a live study of the last days where nobody would hear of a flag at this moment."""
+    since = at - timedelta(days=days)
+    recent = select(Study.hcode).where(
+        Study.hcode.is_not(None), Study.lane == Lane.LIVE, Study.first_received_at > since
+    )
+    found = []
+    for hcode in session.scalars(recent.distinct().order_by(Study.hcode)):
+        hub = hub_of(session, hcode or "")
+        hops = [_reach(session, each, HUB_HOP, at) for each in (hcode, hub) if each]
+        if hcode and not any(hops):
+            found.append(hcode)
+    return found
+
+
 def _whom(session: Session, alert: Alert, hop: int, at: datetime) -> tuple[list[Told], str | None]:
     """The contacts of a hop, and the hub hospital where that is told too.
 
     Where nobody at all can be reached at the hospital, the hub is told at once: no minute must pass in vain.
     """
-    chosen = _reach(session, alert.hcode, hop, at)
+    wanted = alert.specialty
+    chosen = _reach(session, alert.hcode, hop, at, wanted)
     if chosen and hop < HUB_HOP:
         return chosen, None
     hub = hub_of(session, alert.hcode)
     if hub is None:
         return chosen, None
-    behind = _reach(session, hub, max(hop - HUB_HOP, 0), at, whole=hop > HUB_HOP or not chosen)
+    behind = _reach(session, hub, max(hop - HUB_HOP, 0), at, wanted, whole=hop > HUB_HOP or not chosen)
     listed = {contact.id for _, contact in chosen}
     return [*chosen, *(each for each in behind if each[1].id not in listed)], hub
 
 
-def _reach(session: Session, hcode: str, hop: int, at: datetime, *, whole: bool = True) -> list[Told]:
+def _reach(
+    session: Session,
+    hcode: str,
+    hop: int,
+    at: datetime,
+    wanted: Specialty | None = None,
+    *,
+    whole: bool = True,
+) -> list[Told]:
     """The contacts at one hospital: those on call as far as this hop goes down the ladder, and its own."""
-    duties = _first(on_duty(session, hcode, at), hop)
+    duties = _first(on_duty(session, hcode, at), hop, wanted)
     names = {duty.account.id: duty.account.username for duty in duties}
     people = [(names[each.account_id or 0], each) for each in contacts_of_people(session, list(names))]
     own = [(hcode, each) for each in contacts_of_hospital(session, hcode)] if whole else []
@@ -153,7 +179,10 @@ def _reach(session: Session, hcode: str, hop: int, at: datetime, *, whole: bool 
     return [each for each in (*people, *own) if not each[1].rests(minute)]
 
 
-def _first(duties: Sequence[Duty], hop: int) -> list[Duty]:
+def _first(duties: Sequence[Duty], hop: int, wanted: Specialty | None) -> list[Duty]:
+    """Those that a hop tells; while it goes down the ladder, of the wanted specialty where that is on call."""
+    if wanted is not None and hop < HUB_HOP:
+        duties = [each for each in duties if each.shift.specialty is wanted] or duties
     places = sorted({duty.shift.place for duty in duties})
     within = set(places if hop >= HUB_HOP else places[: hop + 1])
     return [duty for duty in duties if duty.shift.place in within]

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import audit
 from service.account_hospitals import hospitals_of
 from service.accounts import Account, Permission, Viewer, find_account, viewer_of, visible_to
-from service.db import Base, Id, UtcDateTime, now
+from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound
 from service.hospitals import Hospital, find_hospital
+from service.specialties import Specialty
 
 LAST_PLACE = 9
 LONGEST = timedelta(days=31)
@@ -29,6 +30,8 @@ class Shift(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     place: Mapped[int]
     """1 is told first; who has a higher number is told when nobody before has answered."""
+    specialty: Mapped[Specialty | None] = mapped_column(words(Specialty))
+    """A consult for this specialty is told to these first; None: on call for everything."""
     starts_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
     made_by: Mapped[str] = mapped_column(String(100))
@@ -66,6 +69,7 @@ def add_shift(
     starts_at: datetime,
     ends_at: datetime,
     place: int = 1,
+    specialty: Specialty | None = None,
 ) -> Shift:
     """Put somebody on call.
 
@@ -102,6 +106,7 @@ def add_shift(
         hcode=hcode,
         account_id=account.id,
         place=place,
+        specialty=specialty,
         starts_at=starts_at,
         ends_at=ends_at,
         made_by=viewer.username,

@@ -11,7 +11,7 @@ from service.api.access import Adviser, Consulter, Look, Work, note_read
 from service.api.problems import responses
 from service.api.schemas import UID_EXAMPLE
 from service.consult_clock import consult_clock
-from service.consult_details import Advice, ConsultDetails, Outcome, Specialty
+from service.consult_details import Advice, ConsultDetails, Outcome
 from service.consult_exports import (
     ConsultOut,
     ConsultWhole,
@@ -36,6 +36,7 @@ from service.consults import (
 )
 from service.db import session_scope
 from service.sight import find_study, sees
+from service.specialties import Specialty
 from service.studies import load_study
 
 router = APIRouter(

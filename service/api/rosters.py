@@ -12,6 +12,7 @@ from service.api.problems import responses
 from service.db import now
 from service.hubs import choose_hub, hub_of
 from service.rosters import LAST_PLACE, Duty, add_shift, may_see, on_duty, remove_shift, upcoming
+from service.specialties import Specialty
 
 router = APIRouter(prefix="/api/v1/rosters", tags=["rosters"], responses=responses(401, 403, 404, 422, 503))
 
@@ -25,6 +26,8 @@ class ShiftOut(BaseModel):
     username: str
     place: int
     """1 is told first."""
+    specialty: Specialty | None
+    """Consults for it are told to these first."""
     starts_at: AwareDatetime
     ends_at: AwareDatetime
 
@@ -48,6 +51,7 @@ class ShiftIn(BaseModel):
 
     username: str = Field(max_length=100)
     place: int = Field(default=1, ge=1, le=LAST_PLACE)
+    specialty: Specialty | None = None
     starts_at: AwareDatetime
     ends_at: AwareDatetime
 
@@ -115,6 +119,7 @@ def _shift_out(duty: Duty) -> ShiftOut:
         id=shift.id,
         username=duty.account.username,
         place=shift.place,
+        specialty=shift.specialty,
         starts_at=shift.starts_at,
         ends_at=shift.ends_at,
     )

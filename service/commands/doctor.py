@@ -13,9 +13,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from model.weights import BadArtefact, load_artefact
 from service import circuits, deliveries, delivery_lists
 from service.certificates import list_certificates
+from service.channels.opening import open_channels
 from service.commands.opening import open_settings
 from service.db import make_engine, now, session_scope
 from service.jobs import JobClient
+from service.ladders import unreached
 from service.settings import Settings
 
 STALE_SECONDS = 10.0
@@ -123,6 +125,24 @@ def _deliveries(settings: Settings) -> str:
     return said
 
 
+def _alerts(settings: Settings) -> str:
+    engine = make_engine(settings.database)
+    try:
+        with session_scope(engine, write=False) as session:
+            nobody = unreached(session, now())
+    except SQLAlchemyError as error:
+        raise Ill(f"cannot be read ({type(error).__name__})") from None
+    finally:
+        engine.dispose()
+    if nobody:
+        raise Ill(
+            f"a flag would reach nobody now at hospitals {', '.join(nobody)}: nobody with a contact is on "
+            "call there or behind them; see `hub roster add`, `hub roster contact`"
+        )
+    ways = ", ".join(sorted(way.value for way in open_channels(settings)))
+    return f"somebody can be told wherever studies come from; ways: {ways}"
+
+
 def _processes(settings: Settings) -> str:
     path = settings.processes_file
     if not path.exists():
@@ -166,6 +186,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "model": _model,
     "workers": _workers,
     "outbound": _deliveries,
+    "alerts": _alerts,
     "processes": _processes,
     "dicom": _dicom,
     "http": _http,

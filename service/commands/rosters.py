@@ -11,6 +11,7 @@ from service.commands.opening import open_database, open_settings
 from service.contacts import Contact, Way
 from service.db import now, session_scope
 from service.errors import BadRequest
+from service.specialties import Specialty
 
 group = typer.Typer(help="Who is on call, and how alerts reach them.", no_args_is_help=True)
 
@@ -46,6 +47,7 @@ def add(
     start: Annotated[str, typer.Option(help="2026-11-22T16:00+07:00; now when left out.")] = "",
     hours: Annotated[int, typer.Option(help="How long.", min=1, max=744)] = 16,
     place: Annotated[int, typer.Option(help="1 is told first.", min=1, max=9)] = 1,
+    specialty: Annotated[Specialty | None, typer.Option(help="Consults for it are told here first.")] = None,
 ) -> None:
     """Put somebody on call."""
     starts_at = _moment(start)
@@ -58,6 +60,7 @@ def add(
             starts_at=starts_at,
             ends_at=starts_at + timedelta(hours=hours),
             place=place,
+            specialty=specialty,
         )
     print(f"shift {shift.id}: {username} at {hospital} until {shift.ends_at:%Y-%m-%d %H:%M} UTC")
 

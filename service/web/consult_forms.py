@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from service.consult_details import ConsultDetails, Specialty
+from service.consult_details import ConsultDetails
 from service.errors import BadRequest
+from service.specialties import Specialty
 from service.web.words import THAILAND
 
 FORM = "%Y-%m-%dT%H:%M"

@@ -18,7 +18,6 @@ from service.consult_details import (
     Imaging,
     Onset,
     Outcome,
-    Specialty,
     Thrombolysis,
 )
 from service.consult_messages import ConsultMessage, thread_of, write_message
@@ -40,6 +39,7 @@ from service.findings import analysis_of
 from service.hospitals import hospital_names
 from service.hubs import hub_of
 from service.sight import find_own_study, sees
+from service.specialties import Specialty
 from service.studies import Study, load_study
 from service.web.consult_forms import AskForm, checked, slice_numbers
 from service.web.page import render, see_other, words_of

@@ -24,9 +24,11 @@ from service.contacts import (
     remove_contact,
 )
 from service.db import now
+from service.errors import BadRequest
 from service.hospitals import hospital_names
 from service.hubs import hub_of
 from service.rosters import add_shift, candidates, may_see, on_duty, remove_shift, upcoming
+from service.specialties import Specialty
 from service.web.consult_forms import FORM, thai_moment
 from service.web.page import render, see_other, words_of
 from service.web.words import THAILAND, Language
@@ -69,6 +71,7 @@ def show_on_call(
         "choosing": viewer.hcode is None,
         "mine": contacts_of_person(session, viewer.username),
         "ways": sorted(OF_PEOPLE),
+        "specialties": list(Specialty),
         "start": now().astimezone(THAILAND).strftime(FORM),
         "end": _next_morning().strftime(FORM),
         **(_roster(session, viewer, hcode) if hcode else {}),
@@ -106,6 +109,7 @@ def put_on_call(
     start: Annotated[str, Form(max_length=16)],
     end: Annotated[str, Form(max_length=16)],
     place: Annotated[int, Form(ge=1, le=9)] = 1,
+    specialty: Annotated[str, Form(max_length=24)] = "",
 ) -> Response:
     """Put somebody on call; times are Thai."""
     add_shift(
@@ -116,6 +120,7 @@ def put_on_call(
         starts_at=thai_moment(start),
         ends_at=thai_moment(end),
         place=place,
+        specialty=_specialty(specialty),
     )
     return see_other(request, _back(viewer, hospital), flash="shift_added")
 
@@ -168,6 +173,13 @@ def _roster(session: Session, viewer: Viewer, hcode: str) -> dict[str, Any]:
 def _row(session: Session, alert: Alert, names: dict[str, str]) -> Row:
     hospital = names.get(alert.hcode, alert.hcode)
     return Row(alert, case_number(alert.study_id), hospital, messages_of(session, alert.id))
+
+
+def _specialty(text: str) -> Specialty | None:
+    try:
+        return Specialty(text) if text else None
+    except ValueError:
+        raise BadRequest(f"{text!r} is no specialty; there are {', '.join(Specialty)}") from None
 
 
 def _next_morning() -> datetime:

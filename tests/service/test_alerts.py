@@ -33,11 +33,12 @@ from service.db import session_scope
 from service.errors import NotFound
 from service.events import events_after
 from service.hospital_modes import Mode, switch_mode
-from service.ladders import Ladder
+from service.ladders import Ladder, unreached
 from service.messengers import Messenger
 from service.quiet import Limits, morning
 from service.reviews import review_finding
 from service.rosters import add_shift
+from service.specialties import Specialty
 from service.states import Lane
 from service.studies import Study, mark_failed, mark_refused
 from service.verdicts import Verdict
@@ -199,6 +200,39 @@ class TestLadder:
         assert night.mail.to == addresses("hub-first")
         with session_scope(engine, write=False) as session:
             assert find_alert(session, number, Viewer("hub-first", Role.REFERRER, UDON)).hub == UDON
+
+    def test_the_wanted_specialty_is_told_first_where_it_is_on_call(self, night: Night) -> None:
+        with session_scope(night.engine) as session:
+            for place, name in ((4, "neuro-1"), (5, "neuro-2")):
+                add_account(session, name, Role.SPECIALIST, hcode=KUMPHAWAPI)
+                times = {"starts_at": START, "ends_at": START + timedelta(hours=8)}
+                wanted = Specialty.NEUROLOGY
+                add_shift(session, OPERATOR, KUMPHAWAPI, name, place=place, specialty=wanted, **times)
+                add_contact(session, OPERATOR, Way.EMAIL, f"{name}@x.example", username=name)
+            study = registered(session, "1.2.3", hcode=KUMPHAWAPI)
+            for key, specialty in (("a", Specialty.NEUROLOGY), ("b", Specialty.NEUROSURGERY)):
+                raise_alert(
+                    session, AlertKind.CONSULT_ASKED, hcode=KUMPHAWAPI, study_id=study.id, path="/x", key=key,
+                    specialty=specialty, at=night.at,
+                )  # fmt: skip
+        told = []
+        for minutes in (0, 2, 3):
+            night.mail.taken.clear()
+            night.forward(minutes=minutes)
+            told.append([len({to for to, message in night.mail.taken if message.alert == n}) for n in (1, 2)])
+        assert told == [[1, 1], [2, 2], [6, 6]]
+        first = [row.told for row in night.messages(1) if row.hop == 1]
+        assert first == ["neuro-1", "neuro-2"]
+
+    def test_hospitals_where_nobody_would_hear_are_known(self, night: Night) -> None:
+        with session_scope(night.engine) as session:
+            registered(session, "1.2.1", hcode=KUMPHAWAPI, received=START)
+            registered(session, "1.2.2", hcode=LOEI, received=START)
+            registered(session, "1.2.3", hcode="10704", received=START - timedelta(days=31))
+            assert unreached(session, night.at) == [LOEI]
+            add_contact(session, OPERATOR, Way.EMAIL, "er@x.example", hcode=LOEI)
+            assert unreached(session, night.at) == []
+            assert unreached(session, START + timedelta(days=3)) == [KUMPHAWAPI]
 
     def test_the_hospitals_own_contacts_hear_every_hop_and_who_rests_hears_none(self, night: Night) -> None:
         with session_scope(night.engine) as session:

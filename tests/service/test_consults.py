@@ -18,7 +18,7 @@ from service.accounts import Role, Viewer
 from service.alerts import Alert, AlertKind, AlertState
 from service.audit import AuditEntry
 from service.consult_clock import ConsultClock
-from service.consult_details import Advice, ConsultDetails, Imaging, Outcome, Specialty, Thrombolysis
+from service.consult_details import Advice, ConsultDetails, Imaging, Outcome, Thrombolysis
 from service.consult_messages import thread_of, write_message
 from service.consult_states import (
     MOVES,
@@ -46,6 +46,7 @@ from service.db import now, session_scope
 from service.errors import AlreadyExists, BadRequest, HubError, IllegalTransition, NotAllowed, NotFound
 from service.events import events_after
 from service.sight import find_study
+from service.specialties import Specialty
 from service.studies import Study
 from tests.service.factories import LOEI, UDON, registered
 
