@@ -1,6 +1,6 @@
 """Alerts while one channel is down: from a flag to somebody told, and whether any is lost or told twice.
 
-    python -m benchmarks.alerts [--json] [--alerts 1000] [--rate 10]
+    python -m benchmarks.alerts [--json] [--alerts 1000] [--rate 5]
 
 A real `hub work` on SQLite; every hospital of the region has a webhook and MOPH Notify, and its first on call
 has LINE. Stand-ins on loopback take what is posted; that of LINE answers 503 until all else is delivered.
@@ -212,7 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--alerts", type=int, default=1000)
-    parser.add_argument("--rate", type=float, default=10.0, help="alerts a second")
+    parser.add_argument("--rate", type=float, default=5.0, help="alerts a second")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         seconds, taker = measure(asked.alerts, asked.rate, Path(folder))

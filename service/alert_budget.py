@@ -48,7 +48,7 @@ class AlertBudget:
 
 def alert_budget(session: Session, hcode: str, *, days: int = DAYS) -> AlertBudget:
     """The hospital's figures now."""
-    verdicts = _judged_flags(session, hcode)
+    verdicts = judged_flags(session, hcode)
     return AlertBudget(
         hcode=hcode,
         flags=_count_flags(session, hcode, days),
@@ -82,7 +82,7 @@ def _count_flags(session: Session, hcode: str, days: int) -> int:
     return total
 
 
-def _judged_flags(session: Session, hcode: str) -> list[bool]:
+def judged_flags(session: Session, hcode: str) -> list[bool]:
     """Of the newest judged flags, newest first: whether a stroke was there. One judgement a result."""
     later = aliased(Review)
     query = (

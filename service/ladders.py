@@ -24,7 +24,7 @@ from service.specialties import Specialty
 from service.states import Lane
 from service.studies import HUB, Study
 
-ROUND: Final = 100
+ROUND: Final = 25
 """Alerts that one round takes at most."""
 GIVE_UP_AFTER: Final = timedelta(hours=1)
 """So long the last hop is repeated; then the alert stands unanswered on the pages."""
@@ -180,7 +180,7 @@ def _reach(
 
 
 def _first(duties: Sequence[Duty], hop: int, wanted: Specialty | None) -> list[Duty]:
-    """Those that a hop tells; while it goes down the ladder, of the wanted specialty where that is on call."""
+    """Those that a hop tells; on the first hops of the wanted specialty, where that is on call."""
     if wanted is not None and hop < HUB_HOP:
         duties = [each for each in duties if each.shift.specialty is wanted] or duties
     places = sorted({duty.shift.place for duty in duties})

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.alert_budget import alert_budget
+from service.alert_budget import judged_flags
 from service.alerts import CALM, Alert, AlertKind, AlertState
 
 NIGHT: Final = (22, 6)
@@ -71,9 +71,8 @@ def quiet_rule(session: Session, alert: Alert, limits: Limits, at: datetime) -> 
         return Rule.REPEATED
     if _rang_lately(session, alert, at) >= limits.flags_an_hour:
         return Rule.BUDGET
-    budget = alert_budget(session, alert.hcode)
-    right = budget.positive_predictive_value
-    if right is not None and budget.reviewed >= JUDGED and right * 100 < limits.precision_percent:
+    verdicts = judged_flags(session, alert.hcode)
+    if len(verdicts) >= JUDGED and sum(verdicts) * 100 < limits.precision_percent * len(verdicts):
         return Rule.PRECISION
     return None
 
