@@ -7,10 +7,12 @@ import typer
 
 from service import contacts, hubs, rosters
 from service.accounts import OPERATOR
+from service.channels.message import Destination, Later, Message, Refused, Unreachable
+from service.channels.opening import open_channels
 from service.commands.opening import open_database, open_settings
 from service.contacts import Contact, Way
 from service.db import now, session_scope
-from service.errors import BadRequest
+from service.errors import BadRequest, Unavailable
 from service.specialties import Specialty
 
 group = typer.Typer(help="Who is on call, and how alerts reach them.", no_args_is_help=True)
@@ -99,6 +101,33 @@ def contact(
     print(f"contact {made.id}")
     if way is Way.WEBHOOK:
         print(f"secret {made.secret}")
+
+
+@group.command("test")
+def send_test(number: Annotated[int, typer.Argument(help="Number of the contact.")]) -> None:
+    """Send a test message to a contact at once, and print what the other side said."""
+    settings = open_settings()
+    with session_scope(open_database(settings), write=False) as session:
+        contact = contacts.find_contact(session, number, OPERATOR)
+    channel = open_channels(settings).get(contact.way)
+    if channel is None:
+        raise Unavailable(f"this hub has no {contact.way.value}: see HUB_SMTP_SERVER and HUB_LINE_TOKEN")
+    message = Message(
+        number=0,
+        alert=0,
+        kind="test",
+        titles=("ทดสอบการแจ้งเตือน", "Test of alerts"),
+        case="–",
+        hcode=contact.hcode or "–",
+        hospital="Imaging Hub",
+        link=settings.address,
+        raised_at=now(),
+        hop=0,
+    )
+    try:
+        print(channel.send(message, Destination(contact.address, contact.secret)))
+    except (Unreachable, Later, Refused) as error:
+        raise Unavailable(f"contact {number} was not reached: {error}") from None
 
 
 @group.command()

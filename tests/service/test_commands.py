@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.shell import run_hub
+from tests.stand_in import stand_in
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -142,3 +143,15 @@ def test_the_audit_is_checked_by_hand(hub: Shell) -> None:
     unknown = hub("audit", "study", "1.2.3.404")
     assert unknown.returncode == 1
     assert "1.2.3.404" in unknown.stderr
+
+
+def test_a_roster_is_kept_and_a_contact_is_tried(hub: Shell) -> None:
+    hub("account", "add", "doctor", "--role", "referrer", "--hospital", "10705")
+    hub("roster", "add", "10705", "doctor", "--hours", "8", "--place", "2", "--specialty", "neurology")
+    with stand_in() as there:
+        made = hub("roster", "contact", "webhook", there.url, "--hospital", "10705", "--quiet", "01:00-02:00")
+        assert hub("roster", "test", made.stdout.split()[1]).stdout.strip() == "HTTP 200"
+    assert there.posted[0].json["kind"] == "test"
+    listed = hub("roster", "list", "10705").stdout
+    assert "2 doctor" in listed
+    assert "quiet 01:00-02:00" in listed
