@@ -104,7 +104,7 @@ class Messenger:
         while errand is not None:
             outcome = self._send(errand)
             log.info(
-                "alert told", extra={"message": errand.number, "line": line, "state": outcome.state.value}
+                "alert told", extra={"delivery": errand.number, "line": line, "state": outcome.state.value}
             )
             errand = self._turn(line, outcome, more=time.monotonic() < ends)
         with session_scope(self._engine) as session:

@@ -1,5 +1,6 @@
-"""From a scanner to the hospital's PACS and its commitment: a whole hub, a real Orthanc that goes down."""
+"""From a scanner to the hospital's PACS and people: a whole hub, a real Orthanc that goes down."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from model.phantom import Lesion, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from pacs_gateway.headers import read_header
+from service.channels.webhook import sign
 from tests.hub import RunningHub, running_hub, until
 from tests.orthanc import Orthanc
+from tests.stand_in import stand_in
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,31 @@ def test_results_reach_the_pacs_are_committed_to_and_survive_its_absence(
     assert {item["sop_instance_uid"] for item in done["items"]} <= pacs.instances()
     assert 'hub_deliveries_total{state="committed"} 2.0' in hub.client.get("/metrics").text
     assert hub.study(first)["revision"] == 1, "what came back of it is no news"  # type: ignore[index]
+
+
+def test_a_flag_reaches_the_hospitals_own_system_and_stops_when_somebody_has_it(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    with stand_in() as there:
+        contact = {"way": "webhook", "address": there.url, "hospital": "10671"}
+        secret = hub.client.post("/api/v1/contacts", json=contact).json()["secret"]
+        uid = send_study(hub, tmp_path / "third", 9)
+        posted = until(
+            lambda: next((each for each in there.posted if each.json["hop"] == 0), None),
+            seconds=30,
+            hint="the webhook",
+        )
+        assert posted is not None
+        told = posted.json
+        place = f"/api/v1/alerts/{told['alert']}"
+        until(lambda: hub.get(place)["messages"][-1]["proof"] == "HTTP 200", seconds=20, hint="the proof")
+    assert (told["kind"], told["hospital"]) == ("flag", "10671")
+    assert posted.headers["x-hub-signature"] == (
+        f"sha256={sign(secret, posted.headers['x-hub-timestamp'], posted.body)}"
+    )
+    assert hub.get(place)["path"] == f"/studies/{uid}"
+    page = hub.client.get(told["link"])
+    mark = re.search(r'name="csrf_token" value="([0-9a-f]+)"', page.text)
+    assert mark is not None
+    hub.client.post(told["link"], data={"csrf_token": mark[1]})
+    assert (hub.get(place)["state"], hub.get(place)["acknowledged_through"]) == ("acknowledged", "link")
