@@ -16,7 +16,7 @@ from pacs_gateway.query import STORED_BY_GET
 from pacs_gateway.storage_classes import is_storage
 from pacs_gateway.tls import CIPHERS
 from pacs_gateway.upper_layer import MAX_PDU
-from service.api import drawings, qido, stow, wado
+from service.api import capabilities, drawings, qido, stow, wado
 from service.settings import Settings
 
 MADE = (
@@ -187,7 +187,9 @@ def _statuses() -> str:
 
 
 def _web() -> str:
-    resources = [row for part in (stow, qido, wado, drawings) for row in _resources(part.router)]
+    resources = [
+        row for part in (stow, qido, wado, drawings, capabilities) for row in _resources(part.router)
+    ]
     frames = sorted((UID(uid).name, uid, media) for uid, media in MEDIA_TYPES.items())
     return f"""
 ## 7 DICOMweb (PS3.18)
@@ -240,7 +242,7 @@ follows PS3.15 annex E (`hub deidentify`).
 
 def _resources(router: APIRouter) -> Iterable[Sequence[str]]:
     for route in router.routes:
-        if isinstance(route, APIRoute):
+        if isinstance(route, APIRoute) and route.include_in_schema:
             line = (route.endpoint.__doc__ or "").strip().partition("\n")[0]
             for method in sorted(route.methods or ()):
                 yield method, f"`{route.path}`", line
