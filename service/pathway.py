@@ -19,6 +19,7 @@ from service.db import now, session_scope
 from service.descriptions import describe
 from service.failures import Failure
 from service.orders import Argument
+from service.priors import lane_of
 from service.result_objects import own_uids, study_of
 from service.returning import Returning
 from service.states import StudyState
@@ -49,7 +50,8 @@ def admit(arrived: ArrivedStudy, engine: Engine, storage: Storage) -> studies.St
     stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
     with session_scope(engine) as session:
-        return studies.register_study(session, arrived, stored)
+        lane = lane_of(session, arrived.identity.hcode, arrived.study_instance_uid)
+        return studies.register_study(session, arrived, stored, lane=lane)
 
 
 def _without(own: set[str], arrived: ArrivedStudy) -> ArrivedStudy:

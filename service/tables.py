@@ -28,6 +28,7 @@ NAMES = (
     "identities",
     "metrics",
     "peers",
+    "priors",
     "referral_serials",
     "referral_steps",
     "referrals",

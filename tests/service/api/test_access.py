@@ -17,6 +17,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/deliveries": {"study": "1.2.3", "peer": "udon-pacs"},
     "/api/v1/studies/{uid}/review": {"verdict": "agree"},
     "/api/v1/studies/{uid}/times": {"milestone": "onset", "at": None},
+    "/api/v1/studies/{uid}/priors": {"peer": "udon-pacs", "study_instance_uid": "1.2.4"},
     "/api/v1/studies/{uid}/report": {"text": "no hemorrhage"},
     "/api/v1/disagreements/{number}/settlement": {"conclusion": "to_label"},
     "/api/v1/hospitals/{hcode}/mode": {"mode": "silent"},
