@@ -83,7 +83,7 @@ def _resource(resources: Element, path: str) -> Element:
 
 def _method(resource: Element, route: APIRoute) -> None:
     name = route.endpoint.__name__
-    for verb in sorted(route.methods):
+    for verb in sorted(route.methods or ()):
         method = SubElement(resource, "method", {"name": verb, "id": name})
         asked = SubElement(method, "request")
         own = [field.alias for field in route.dependant.query_params]
