@@ -9,7 +9,9 @@ import json
 import struct
 import warnings
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnx
@@ -55,11 +57,7 @@ def save_network(folder: Path, net: StrokeNet) -> None:
     net.eval()
     round_weights(net)
     save_weights(folder / WEIGHTS, net)
-    plain = folder / "plain.onnx"
-    program = _export(net)
-    program.save(plain, external_data=False)
-    graph = onnx.load(plain)
-    plain.unlink()
+    graph = onnx.load_from_string(_plain_graph(net.shape))
     _point_into(graph, folder / WEIGHTS)
     (folder / GRAPH).write_bytes(graph.SerializeToString())
 
@@ -70,6 +68,17 @@ def export_program(net: StrokeNet, path: Path) -> None:
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         program = torch.export.export(net.eval(), _example(net), dynamic_shapes=_free_slices(least=3))
     torch.export.save(program, path)
+
+
+@cache
+def _plain_graph(shape: NetworkShape) -> bytes:
+    """The graph of every network of a shape: it holds none of their weights, and takes 20 s to export."""
+    with torch.random.fork_rng(devices=[]):
+        net = StrokeNet(shape).eval()
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / GRAPH
+        _export(net).save(plain, external_data=False)
+        return plain.read_bytes()
 
 
 def _export(net: StrokeNet) -> Any:

@@ -13,7 +13,15 @@ from model.engine import OpenVinoEngine, open_engine
 from model.export import round_weights, tensor_places
 from model.network import StrokeNet
 from model.stroke import StrokeType
-from model.weights import SHIPPED, BadArtefact, graph_of, load_artefact, load_network, read_metadata
+from model.weights import (
+    SHIPPED,
+    BadArtefact,
+    graph_of,
+    load_artefact,
+    load_network,
+    read_metadata,
+    save_network,
+)
 from tests.model.packages import SHAPE, make_package
 from training.package import MOST_ROUNDED, build, main, write_network
 from training.recipe import Recipe
@@ -45,6 +53,24 @@ def test_every_runtime_says_what_the_weights_say(package: Path, kind: str) -> No
     with torch.inference_mode():
         said = load_network(package)(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])[0][0].numpy()
     assert np.abs(found - said).max() < 1e-4
+
+
+def test_another_network_of_the_shape_has_the_same_graph_and_its_own_answers(
+    package: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    net = StrokeNet(SHAPE)
+    save_network(tmp_path, net)
+    assert graph_of(tmp_path).read_bytes() == graph_of(package).read_bytes()
+    hu = np.random.default_rng(1).normal(30, 20, (5, 64, 64)).astype(np.float32)
+    z = np.full((5, 2), 0.4, np.float32)
+    found, other = (
+        open_engine("onnxruntime", at, graph_of(at), 1).run(hu, z).study for at in (tmp_path, package)
+    )
+    with torch.inference_mode():
+        said = net(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])[0][0].numpy()
+    assert np.abs(found - said).max() < 1e-4
+    assert np.abs(other - said).max() > 1e-2
 
 
 def test_rounding_to_half_precision_moves_no_golden_probability_by_a_thousandth(tmp_path: Path) -> None:
