@@ -19,7 +19,33 @@ from service.settings import Settings
 
 SERVER = os.environ.get("HUB_TEST_DATABASE_URL", "")
 
-DEAREST = ("tests/test_pathway.py",)
+DEAREST = (
+    "tests/test_refusals.py",
+    "tests/test_pathway.py",
+    "tests/training/test_realcheck.py",
+    "tests/service/web/test_days.py",
+    "tests/service/web/test_days_ohif.py",
+    "tests/training/test_evaluate.py",
+    "tests/service/test_returning.py",
+    "tests/training/test_runs.py",
+    "tests/model/test_reading.py",
+    "tests/model/test_read.py",
+    "tests/model/test_detect.py",
+    "tests/training/test_package.py",
+    "tests/training/test_train.py",
+    "tests/training/test_invariance.py",
+    "tests/test_delivery.py",
+    "tests/training/test_simulated.py",
+    "tests/training/test_conformal.py",
+    "tests/training/test_counterfactual.py",
+    "tests/pacs_gateway/test_relay.py",
+    "tests/test_dicomweb_peers.py",
+    "tests/service/test_jobs.py",
+    "tests/service/test_couriers.py",
+    "tests/service/web/test_doors.py",
+    "tests/service/web/test_live.py",
+    "tests/service/test_commands.py",
+)
 """Files that take longest, the longest first: a worker that begins one last ends long after the other."""
 
 

@@ -92,7 +92,7 @@ def test_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
     with running_hub(tmp_path / "hub", HUB_DISK_RESERVE_MB="1") as hub:
         hub.storescu(paths[:10])
         until(lambda: hub.study(uid), seconds=20, hint="the study is shown")
-    with running_hub(tmp_path / "hub", ready=False, HUB_DISK_RESERVE_MB="10000000") as hub:
+    with running_hub(tmp_path / "hub", ready=False, HUB_WORKERS="0", HUB_DISK_RESERVE_MB="10000000") as hub:
         sent = hub.send(paths[10:])
         assert sent.returncode == 1
         assert "status A700" in sent.stderr

@@ -27,7 +27,7 @@ def detector() -> Detector:
     return Detector(SHIPPED, threads=1)
 
 
-def make_volume(seed: int = 5, lesions: Sequence[str] = (), notes: tuple[Note, ...] = ()) -> Volume:
+def make_volume(seed: int = 5, lesions: Sequence[str] = ()) -> Volume:
     phantom = simulate_head(seed, lesions=lesions, side=192, slices=28, fov_mm=230.0)
     spacing, row, column = phantom.spacing_mm
     count = len(phantom.hu)
@@ -44,8 +44,19 @@ def make_volume(seed: int = 5, lesions: Sequence[str] = (), notes: tuple[Note, .
         series_instance_uid="1.2",
         study_instance_uid="1",
         age_years=60.0,
-        notes=notes,
+        notes=(),
     )
+
+
+@pytest.fixture(scope="module")
+def plain() -> Volume:
+    """A head without a lesion."""
+    return make_volume()
+
+
+@pytest.fixture(scope="module")
+def prediction(detector: Detector, plain: Volume) -> Prediction:
+    return detector.detect(plain)
 
 
 class TestDetect:
@@ -55,8 +66,9 @@ class TestDetect:
         assert first.scores == second.scores
         assert first.slices == second.slices
 
-    def test_every_type_is_answered_or_named_as_not_assessed(self, detector: Detector) -> None:
-        prediction = detector.detect(make_volume())
+    def test_every_type_is_answered_or_named_as_not_assessed(
+        self, detector: Detector, prediction: Prediction
+    ) -> None:
         assert [score.stroke_type for score in prediction.scores] == list(StrokeType)
         for score in prediction.scores:
             proven = score.stroke_type in detector.artefact.assessed
@@ -64,35 +76,35 @@ class TestDetect:
             assert (score.decision is Decision.NOT_ASSESSED) != proven
             assert score.reason
 
-    def test_it_names_the_model_and_the_engine(self, detector: Detector) -> None:
-        prediction = detector.detect(make_volume())
+    def test_it_names_the_model_and_the_engine(self, detector: Detector, prediction: Prediction) -> None:
         assert prediction.model_digest == detector.artefact.digest
         assert prediction.engine == detector.engine
         assert set(prediction.seconds) == {"prepare", "infer"}
 
-    def test_slices_carry_the_uids_of_the_volume(self, detector: Detector) -> None:
-        volume = make_volume()
-        slices = detector.detect(volume).slices
-        assert [score.sop_instance_uid for score in slices] == list(volume.sop_instance_uids)
-        assert [score.z_mm for score in slices] == volume.positions_mm.tolist()
+    def test_slices_carry_the_uids_of_the_volume(
+        self, detector: Detector, plain: Volume, prediction: Prediction
+    ) -> None:
+        slices = prediction.slices
+        assert [score.sop_instance_uid for score in slices] == list(plain.sop_instance_uids)
+        assert [score.z_mm for score in slices] == plain.positions_mm.tolist()
         assert set(slices[0].probabilities) == set(detector.artefact.assessed)
 
-    def test_a_doubtful_input_is_never_cleared(self, detector: Detector) -> None:
-        noted = detector.detect(make_volume(notes=(Note("motion", "The head moved."),)))
+    def test_a_doubtful_input_is_never_cleared(self, detector: Detector, plain: Volume) -> None:
+        noted = detector.detect(replace(plain, notes=(Note("motion", "The head moved."),)))
         assert Decision.CLEAR not in {score.decision for score in noted.scores}
 
-    def test_an_unusual_study_is_never_cleared_and_keeps_its_flag(self, detector: Detector) -> None:
-        volume = make_volume()
-        before = detector.detect(volume)
-        usual = detector.artefact.usual
-        plain = detector.artefact
-        detector.artefact = replace(plain, usual=Usual(usual.mean, usual.precision, 0.0))
+    def test_an_unusual_study_is_never_cleared_and_keeps_its_flag(
+        self, detector: Detector, plain: Volume, prediction: Prediction
+    ) -> None:
+        artefact = detector.artefact
+        usual = artefact.usual
+        detector.artefact = replace(artefact, usual=Usual(usual.mean, usual.precision, 0.0))
         try:
-            after = detector.detect(volume)
+            after = detector.detect(plain)
         finally:
-            detector.artefact = plain
+            detector.artefact = artefact
         assert "unusual_study" in {note.code for note in after.notes}
-        for one, other in zip(before.scores, after.scores, strict=True):
+        for one, other in zip(prediction.scores, after.scores, strict=True):
             assert other.decision is not Decision.CLEAR
             assert (one.decision is Decision.FLAG) == (other.decision is Decision.FLAG)
 
@@ -108,9 +120,8 @@ def test_every_engine_reproduces_the_shipped_golden_studies(engine: EngineName) 
     assert Detector(SHIPPED, engine, threads=1).engine.startswith(engine)
 
 
-def test_a_box_surrounds_the_largest_suspicion() -> None:
-    volume = make_volume()
-    shown = to_model_input(volume, side=160, grid_mm=1.4)
+def test_a_box_surrounds_the_largest_suspicion(plain: Volume) -> None:
+    shown = to_model_input(plain, side=160, grid_mm=1.4)
     probability = np.zeros((80, 80), np.float32)
     probability[30:40, 20:25] = 0.9
     probability[60, 60] = 0.9

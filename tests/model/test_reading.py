@@ -24,6 +24,16 @@ def detector() -> Detector:
     return Detector(SHIPPED, threads=1)
 
 
+@pytest.fixture(scope="module")
+def bleeding(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> tuple[Volume, Reading]:
+    """A simulated bleed, as it was sent, and what is read of it."""
+    folder = tmp_path_factory.mktemp("bleeding")
+    phantom = simulate_head(7, lesions=BLEED, side=SIDE)
+    return read(
+        detector, write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(7, age=60.0))
+    )
+
+
 def read(detector: Detector, paths: list[Path]) -> tuple[Volume, Reading]:
     volume = load_head_ct(paths)
     return volume, reading_of(volume, detector.read(volume)[1])
@@ -57,11 +67,10 @@ def test_suspicion_covers_the_bleed_slice_by_slice(
         assert np.abs(apart * volume.spacing_mm[1]).max() < 6.0, (number, apart)
 
 
-def test_mirrored_and_turned_images_carry_the_same_suspicion(detector: Detector, tmp_path: Path) -> None:
-    phantom = simulate_head(7, lesions=BLEED, side=SIDE)
-    paths = write_series(phantom, tmp_path, dialect=DIALECTS[0], patient=draw_patient(7, age=60.0))
-    volume = load_head_ct(paths)
-    plain = reading_of(volume, detector.read(volume)[1])
+def test_mirrored_and_turned_images_carry_the_same_suspicion(
+    detector: Detector, bleeding: tuple[Volume, Reading]
+) -> None:
+    volume, plain = bleeding
     turned = turned_by_a_quarter(volume)
     reading = reading_of(turned, detector.read(turned)[1])
     assert reading.masks.keys() == plain.masks.keys()
@@ -94,10 +103,8 @@ def test_specks_too_small_to_be_outlined_are_not_drawn(detector: Detector, tmp_p
     assert list(reading_of(volume, Heat(speck, heat.shown)).masks) == [10]
 
 
-def test_packing_loses_nothing_and_is_small(detector: Detector, tmp_path: Path) -> None:
-    phantom = simulate_head(7, lesions=BLEED, side=SIDE)
-    paths = write_series(phantom, tmp_path, dialect=DIALECTS[0], patient=draw_patient(7, age=60.0))
-    volume, reading = read(detector, paths)
+def test_packing_loses_nothing_and_is_small(bleeding: tuple[Volume, Reading]) -> None:
+    volume, reading = bleeding
     packed = pack(reading)
     again = unpack(packed)
     assert len(packed) < 12_000
@@ -109,8 +116,10 @@ def test_packing_loses_nothing_and_is_small(detector: Detector, tmp_path: Path) 
 
 
 def test_real_haemorrhage_is_drawn_on_bright_pixels_of_its_own_slices(detector: Detector) -> None:
-    volume, reading = read(detector, real_ct("haemorrhage-ct"))
-    assert detector.detect(volume).decision is Decision.FLAG
+    volume = load_head_ct(real_ct("haemorrhage-ct"))
+    prediction, heat = detector.read(volume)
+    reading = reading_of(volume, heat)
+    assert prediction.decision is Decision.FLAG
     inside = np.concatenate([volume.hu[number][mask] for number, mask in reading.masks.items()])
     assert 1.0 < reading.volume_ml < 150.0
     assert 45 < np.median(inside) < 90, "blood, neither brain nor bone"

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydicom.uid import UID
 from sqlalchemy import Engine
 
 from model.detect import Detector
-from model.phantom import Lesion, simulate_head
+from model.phantom import Lesion, Phantom, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from model.stroke import Decision, Refusal, StrokeType
 from model.weights import SHIPPED
@@ -66,8 +67,13 @@ def inbox(settings: Settings) -> Iterator[Inbox]:
     inbox.close()
 
 
+@cache
+def head(*lesions: Lesion, tilt: float = 0.0) -> Phantom:
+    return simulate_head(7, lesions=lesions, side=SIDE, tilt_deg=tilt)
+
+
 def simulated(folder: Path, *lesions: Lesion, tilt: float = 0.0, age: float = 60.0) -> list[Path]:
-    phantom = simulate_head(7, lesions=lesions, side=SIDE, tilt_deg=tilt)
+    phantom = head(*lesions, tilt=tilt)
     return write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(7, age=age))
 
 
@@ -122,10 +128,7 @@ class TestReturnResult:
         study = run(pathway, engine, storage, arrive(inbox, paths))
         made = {row.kind: data_set(storage, row) for row in objects(engine, study)}
         assert set(made) == {"sr", "seg", "gsps", "sc"}
-        phantom = simulate_head(
-            7, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=SIDE, tilt_deg=12.0
-        )
-        truth = phantom.masks[StrokeType.IPH]
+        truth = head(Lesion("iph", 2.0, "right", "putamen"), tilt=12.0).masks[StrokeType.IPH]
         sent = {UID(ds.SOPInstanceUID): ds for ds in map(dcmread, paths)}
         heights = sorted(float(ds.ImagePositionPatient[2]) for ds in sent.values())
         hit = drawn = 0

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 
 from model.calibration import TypeCalibration
+from model.phantom import Fault
 from model.stroke import Decision, StrokeType
 from model.weights import SHIPPED
 from training.evaluate import by_thresholds, main
 from training.intervals import auroc, proportion
 from training.report import ScoredStudy, as_table, paired, summarise
+from training.simulate import MIXES
 from training.simulate import main as simulate
+from training.simulate import simulate as simulate_plans
 
 CALIBRATIONS = {kind: TypeCalibration(kind == "any_ich", 1.0, 0.6, 0.4, 5, 5) for kind in StrokeType}
 
@@ -87,9 +90,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studies")
     arguments = ["--seed", "77", "--side", "192"]
     assert simulate([str(folder), "--n", "8", "--mix", "train", *arguments]) == 0
-    assert simulate([str(folder / "more"), "--n", "8", "--mix", "demo", *arguments]) == 0
+    [child_plan] = [plan for plan in MIXES["demo"](8, 77) if Fault.CHILD in plan.faults]
+    more = simulate_plans(folder / "more", [child_plan], side=192, workers=1)
     rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    child = json.loads((folder / "more" / "manifest.jsonl").read_text().splitlines()[7])
+    child = json.loads(more.read_text())
     rows += [{**child, "case": f"more/{child['case']}"}]
     rows[0]["source"] = "real"
     (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,8 @@ def losses(out: Path) -> list[float]:
 
 def test_a_tiny_network_learns_a_few_heads_and_becomes_a_package(tmp_path: Path) -> None:
     recipe, split = make_recipe(tmp_path), make_split()
-    bleeding = [case for case in map(small_case, range(30, 90)) if (case.masks & 1).sum() > 400]
-    split = replace(split, train=bleeding[:4])
+    bleeding = (case for case in map(small_case, range(30, 90)) if (case.masks & 1).sum() > 400)
+    split = replace(split, train=list(islice(bleeding, 4)))
     net = train(recipe, split)
     found = losses(recipe.out)
     assert sum(found[-2:]) / 2 < 0.8 * found[0]

@@ -18,6 +18,9 @@ from tests.service.factories import UDON, analysed
 from tests.service.web.conftest import PASSWORD
 from tests.service.web.days import chromium
 
+# What differs on PostgreSQL is the feed, and tests/service/api/test_events.py follows it there.
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def worklist(app: FastAPI, engine: Engine) -> Iterator[Page]:
