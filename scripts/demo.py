@@ -23,6 +23,7 @@ import httpx
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import read_header
 from pacs_gateway.sender import Peer, send
+from scripts.handoff import RECEIVER, hand_off, other_pacs
 from service import accounts, callers, hospitals, logs, rosters
 from service.db import make_engine, now, session_scope, upgrade
 from service.settings import Settings, read_settings
@@ -117,8 +118,8 @@ def free_port(wanted: int) -> int:
     raise SystemExit(f"demo: no free port near {wanted}")
 
 
-def prepare(settings: Settings) -> tuple[str, str]:
-    """Rows of a new hub: callers, an administrator's token, and people with a password of this demo."""
+def prepare(settings: Settings) -> tuple[str, str, str]:
+    """Rows of a new hub: callers, tokens of an administrator and a specialist, and people's one password."""
     engine = make_engine(settings.database)
     upgrade(engine)
     with session_scope(engine) as session:
@@ -135,8 +136,10 @@ def prepare(settings: Settings) -> tuple[str, str]:
             start = now()
             day = {"starts_at": start, "ends_at": start + timedelta(days=1)}
             rosters.add_shift(session, accounts.OPERATOR, PEOPLE[name][1] or "", name, place=place, **day)
+        specialist = accounts.find_account(session, "specialist.demo")
+        answers = accounts.issue_token(session, specialist, label="demo")
     engine.dispose()
-    return token, password
+    return token, answers, password
 
 
 @contextmanager
@@ -194,19 +197,28 @@ def line(parcel: Parcel, result: dict[str, Any]) -> str:
     return f"{parcel.calling_ae:<11} {parcel.label:<26} {shown}{pad} {said:<44} {seconds:5.1f} s"
 
 
-def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> None:
-    """Two hospitals at a time send; each study's line is printed when its result is there."""
+def send_and_print(parcels: list[Parcel], peer: Peer, client: httpx.Client) -> list[Parcel]:
+    """Two hospitals at a time send; each study's line is printed when its result is there.
+
+    Returns:
+        Those that were flagged.
+    """
+    flagged = []
 
     def deliver(parcel: Parcel) -> str:
         failed = [r for r in send(parcel.paths, peer, calling_ae=parcel.calling_ae) if not r.stored]
         for result in failed[:3]:
             say(f"  {parcel.label}: {result.path.name}: {result.text}")
-        return line(parcel, wait_result(client, parcel))
+        result = wait_result(client, parcel)
+        if result["state"] == "flagged":
+            flagged.append(parcel)
+        return line(parcel, result)
 
     say(f"\n{'from':<11} {'study':<26} {'state':<8} {'findings':<44} last slice to result")
     with ThreadPoolExecutor(2) as pool:
         for done in as_completed([pool.submit(deliver, parcel) for parcel in parcels]):
             say(done.result())
+    return flagged
 
 
 def tell(settings: Settings, address: str, token: str, password: str) -> None:
@@ -245,13 +257,24 @@ def main() -> None:
         "HUB_DICOM_PORT": str(dicom_port),
     }
     settings = read_settings(environment)
-    token, password = prepare(settings)
+    token, answers, password = prepare(settings)
     settings.viewer.symlink_to(VIEWER)
     address = f"http://127.0.0.1:{http_port}"
+
+    def client(key: str) -> httpx.Client:
+        return httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=30)
+
     say(f"Starting the hub: {address}, DICOM {settings.ae_title}@127.0.0.1:{dicom_port}")
-    with hub(environment, address) as server:
-        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}) as client:
-            send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
+    with (
+        hub(environment, address) as server,
+        other_pacs(DEMO / "other-pacs") as pacs,
+        client(token) as sender,
+        client(answers) as receiver,
+    ):
+        flagged = send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), sender)
+        if away := [each for each in flagged if CALLERS.get(each.calling_ae) != RECEIVER]:
+            say("\nOne of them goes on to another hospital:")
+            hand_off(sender, receiver, away[0].study_instance_uid, pacs, say)
         say("\nResearch use only. Simulated CT unless you gave a folder; weights are not cleared for care.")
         if not arguments.once:
             tell(settings, address, token, password)

@@ -125,7 +125,7 @@ def main() -> None:
         "HUB_DATA": str(data), "HUB_HTTP_PORT": str(http_port), "HUB_DICOM_PORT": str(dicom_port)
     }  # fmt: skip
     settings = read_settings(environment)
-    token, password = demo.prepare(settings)
+    token, _, password = demo.prepare(settings)
     address = f"http://127.0.0.1:{http_port}"
     with demo.hub(environment, address), sync_playwright() as playwright:
         headers = {"Authorization": f"Bearer {token}"}
