@@ -35,7 +35,7 @@ OF_PEOPLE = frozenset({Way.EMAIL, Way.LINE})
 """The ways that a person may list for themselves; the others belong to a hospital."""
 
 FORMS = {
-    Way.EMAIL: (re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}"), "an e-mail address"),
+    Way.EMAIL: (re.compile(r"[!-?A-~]{1,64}@[!-?A-~]{1,189}"), "an e-mail address in ASCII"),
     Way.LINE: (
         re.compile(r"[UCR][0-9a-f]{32}"),
         "a LINE user, group or room id: U, C or R and 32 hex digits",
@@ -201,8 +201,8 @@ def _check(way: Way, address: str, secret: str) -> tuple[str, str]:
         raise BadRequest("MOPH Notify needs the secret key of the service unit as well")
     if way is Way.WEBHOOK and not secret:
         secret = secrets.token_urlsafe(32)
-    if len(secret) > 200 or not secret.isprintable():
-        raise BadRequest(f"a secret of {len(secret)} characters; at most 200 printable ones are taken")
+    if len(secret) > 200 or not (secret.isascii() and secret.isprintable()):
+        raise BadRequest(f"a secret of {len(secret)} characters; at most 200 printable ASCII ones are taken")
     return address, secret if way in (Way.WEBHOOK, Way.MOPH_NOTIFY) else ""
 
 

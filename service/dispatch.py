@@ -54,16 +54,14 @@ class Dispatch:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
         while not stop.wait(LOOK_SECONDS):
-            try:
-                self.alert()
-                self.round()
-            except Exception:  # one round must not end the dispatcher; the next tries again
-                log.exception("dispatch round failed")
+            for look in (self.alert, self.tell_late, self.round):
+                try:
+                    look()
+                except Exception:  # one round must not end the dispatcher, nor one part of it the others
+                    log.exception("dispatch round failed", extra={"part": look.__name__})
 
     def alert(self) -> list[str]:
         """Take alerts further; returns the lines for which a job was put in line."""
-        self._tell_late()
-        self._consults.look()
         while True:
             taken = self._ladder.climb()
             at = self._clock()
@@ -74,7 +72,9 @@ class Dispatch:
             if len(taken) < ROUND:
                 return lines
 
-    def _tell_late(self) -> None:
+    def tell_late(self) -> None:
+        """Raise an alert for each consult and referral that nobody answers in time."""
+        self._consults.look()
         at = self._clock()
         with session_scope(self._engine, write=False) as session:
             unanswered = late_referrals(session, at)

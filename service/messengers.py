@@ -159,6 +159,9 @@ class Messenger:
             return _Outcome(errand.number, TellState.WAITING, str(error))
         except Refused as error:
             return _Outcome(errand.number, TellState.REFUSED, str(error))
+        except ValueError as error:
+            # what cannot even be written, such as a Thai mailbox, must not hold up those behind it
+            return _Outcome(errand.number, TellState.REFUSED, f"{type(error).__name__}: {error}")
 
     def _message(self, session: Session, alert: Alert, row: AlertDelivery) -> Message:
         hospital = find_hospital(session, alert.hcode)

@@ -1,6 +1,6 @@
 """Alerts from raising to answer: ladder, quiet rules, lines to channels that are down, restarts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,8 +27,9 @@ from service.alerts import (
 from service.announcements import announce_outcome
 from service.audit import AuditEntry
 from service.case_numbers import case_number
+from service.channels.email import Email, Security, Server
 from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable
-from service.contacts import Way, add_contact, find_contact, remove_contact
+from service.contacts import Contact, Way, add_contact, find_contact, remove_contact
 from service.db import session_scope
 from service.errors import NotFound
 from service.events import events_after
@@ -42,6 +43,7 @@ from service.specialties import Specialty
 from service.states import Lane
 from service.studies import Study, mark_failed, mark_refused
 from service.verdicts import Verdict
+from tests.mail import mail_server
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed, registered
 
 START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
@@ -75,11 +77,11 @@ class Night:
         self.engine, self.at = engine, START
         self.mail, self.hook = Recorder(), Recorder()
         self.wakes: list[tuple[str, datetime | None]] = []
-        channels: Mapping[Way, Channel] = {Way.EMAIL: self.mail, Way.WEBHOOK: self.hook}
+        self.channels: dict[Way, Channel] = {Way.EMAIL: self.mail, Way.WEBHOOK: self.hook}
         self.ladder = Ladder(engine, limits=limits, clock=lambda: self.at)
         self.messenger = Messenger(
             engine,
-            channels,
+            self.channels,
             titles={kind: ("ไทย", kind.value) for kind in AlertKind},
             address="https://hub.example",
             wake=lambda line, at: self.wakes.append((line, at)),
@@ -444,6 +446,28 @@ class TestLines:
         night.run()
         [row] = night.messages(number)
         assert (row.state, row.proof, row.attempts) == (TellState.REFUSED, "550 no such user", 1)
+
+    def test_what_cannot_even_be_written_holds_up_nobody(self, night: Night) -> None:
+        first, second = night.raise_flag(), night.raise_flag("1.2.4")
+        with session_scope(night.engine) as session:
+            contact = session.get_one(Contact, 1)
+            contact.address = "หมอ@x.example"  # as a row of an older hub may have it
+        night.ladder.climb()
+        with mail_server() as post:
+            letters = Email(Server("127.0.0.1", post.port, "hub@hub.example", security=Security.OFF))
+            night.channels[Way.EMAIL] = letters
+            night.messenger.tell({"line": "alert.email"})
+            with session_scope(night.engine) as session:
+                session.get_one(Contact, 1).address = "doctor@x.example"
+            third = night.raise_flag("1.2.5")
+            night.run()
+        assert [night.messages(each)[0].state for each in (first, second, third)] == [
+            TellState.REFUSED,
+            TellState.REFUSED,
+            TellState.DELIVERED,
+        ]
+        assert "UnicodeEncodeError" in night.messages(first)[0].proof
+        assert [to for to, _ in post.taken] == ["doctor@x.example"]
 
     def test_what_somebody_has_is_not_sent_any_more(self, night: Night) -> None:
         number = night.raise_flag()

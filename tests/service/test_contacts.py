@@ -45,6 +45,7 @@ def test_people_have_mail_and_line_and_hospitals_the_rest(session: Session) -> N
     ("way", "address", "why"),
     [
         (Way.EMAIL, "doctor", "'doctor' is not an e-mail address"),
+        (Way.EMAIL, "หมอ@hospital.example", "in ASCII"),
         (Way.LINE, "doctor", "LINE user, group or room id"),
         (Way.IN_APP, "x", "needs no contact"),
         (Way.WEBHOOK, "ftp://his.example", "not an http"),
