@@ -22,6 +22,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         (
             "GET /api/v1/hospitals",
             "GET /api/v1/me",
+            "OPTIONS /dicomweb",
         ),
     ),
     (
@@ -64,6 +65,9 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/referrals",
             "GET /api/v1/referrals/{number}",
             "GET /api/v1/referrals/{number}/letter.pdf",
+            "GET /api/v1/referrals/{number}/links",
+            "GET /api/v1/referrals/{number}/package.zip",
+            "GET /api/v1/studies/{uid}/priors",
             "GET /api/v1/studies/{uid}/reports",
             "POST /api/v1/studies/{uid}/times",
             "GET /dicomweb/studies/{study}",
@@ -98,6 +102,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/consults/{number}/accept",
             "POST /api/v1/consults/{number}/answer",
             "GET /api/v1/discordant-reports",
+            "POST /api/v1/studies/{uid}/priors",
             "POST /api/v1/studies/{uid}/report",
             "POST /api/v1/studies/{uid}/review",
             "POST /api/v1/studies/{uid}/review/withdraw",
@@ -124,6 +129,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/referrals/{number}/cancel",
             "POST /api/v1/referrals/{number}/depart",
             "POST /api/v1/referrals/{number}/fail",
+            "POST /api/v1/referrals/{number}/links",
+            "POST /api/v1/referrals/{number}/links/{link}/revoke",
             "POST /api/v1/referrals/{number}/next",
             "POST /api/v1/referrals/{number}/request",
             "GET /api/v1/rosters/{hcode}",
@@ -160,6 +167,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         (
             "GET /api/v1/accounts",
             "POST /api/v1/accounts",
+            "PATCH /api/v1/accounts/{username}",
             "GET /api/v1/accounts/{username}/tokens",
             "POST /api/v1/accounts/{username}/tokens",
             "DELETE /api/v1/accounts/{username}/tokens/{token_id}",
