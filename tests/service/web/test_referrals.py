@@ -7,13 +7,14 @@ from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role, Viewer
 from service.consult_details import Anticoagulant as ConsultAnticoagulant
-from service.consult_details import ConsultDetails, Specialty
+from service.consult_details import ConsultDetails
 from service.consults import ask
 from service.db import session_scope
 from service.hospital_modes import Mode, switch_mode
 from service.referral_states import ReferralState
 from service.referrals import Referral
 from service.sight import find_study
+from service.specialties import Specialty
 from tests.service.factories import HN, UDON, analysed
 from tests.service.referring import SAKON, SMALL, requested, small_study
 from tests.service.web.conftest import Enter, Person
