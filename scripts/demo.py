@@ -24,7 +24,7 @@ from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.headers import read_header
 from pacs_gateway.sender import Peer, send
 from scripts.handoff import RECEIVER, hand_off, other_pacs
-from service import accounts, callers, hospitals, logs, rosters
+from service import accounts, callers, capabilities, hospitals, logs, rosters
 from service.db import make_engine, now, session_scope, upgrade
 from service.settings import Settings, read_settings
 
@@ -124,6 +124,7 @@ def prepare(settings: Settings) -> tuple[str, str, str]:
     upgrade(engine)
     with session_scope(engine) as session:
         hospitals.seed_hospitals(session)
+        capabilities.seed_capabilities(session)
         for ae_title, hcode in CALLERS.items():
             callers.add_caller(session, ae_title, hcode, ["127.0.0.1/32"])
         callers.write_callers(session, settings.callers)

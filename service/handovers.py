@@ -10,7 +10,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +45,8 @@ TAKEN = (
     ReferralState.ARRIVED,
     ReferralState.COMPLETED,
 )
+FOLLOWED = timedelta(days=30)
+"""How long after a referral's last step a later result is still handed over."""
 TIMEOUT_S = 600.0
 Wake = Callable[[str], object]
 """Has a destination looked after at once."""
@@ -77,7 +79,7 @@ def waiting_handovers(session: Session, *, limit: int = 50) -> list[Argument]:
     newest = _newest_object()
     query = (
         select(Referral.id, Referral.version, newest)
-        .where(Referral.state.in_(TAKEN), Referral.receiver_hn != "")
+        .where(Referral.changed_at >= now() - FOLLOWED, Referral.state.in_(TAKEN), Referral.receiver_hn != "")
         .where((Referral.receiver_hn != Referral.packed_hn) | (newest > Referral.packed_object))
         .order_by(Referral.id)
         .limit(limit)

@@ -77,7 +77,8 @@ def referral_letter(
                 return _set(own, folder, fonts, moment)
             except typst.TypstError as error:
                 # a patient waits: the shipped letter now, and the administrator mends the template
-                log.error("the hospital's letter template is broken", extra={"why": error.message})
+                why = _without_patient(error.message, values)
+                log.error("the hospital's letter template is broken", extra={"why": why})
         return _set(SHIPPED, folder, fonts, moment)
 
 
@@ -123,6 +124,13 @@ def _set(template: Path, folder: Path, fonts: Path, at: datetime) -> bytes:
     )
     assert isinstance(made, bytes)
     return made
+
+
+def _without_patient(message: str, values: Values) -> str:
+    """What typst says of a template, unless it repeats something of the patient."""
+    told = [text for text in values["patient"].values() if isinstance(text, str)]
+    parts = {part for text in told for part in text.split() if len(part) > 1}
+    return "(it names the patient)" if any(part in message for part in parts) else message
 
 
 def _hospital(hospital: Hospital) -> dict[str, str]:

@@ -145,7 +145,7 @@ def identify_patient(session: Session, referral: Referral, viewer: Viewer, hn: s
     if referral.state not in taken:
         raise BadRequest(f"a referral that is {referral.state.value} has no patient here yet")
     if (checked := check_hn(hn)) != referral.receiver_hn:
-        referral.receiver_hn = checked
+        referral.receiver_hn, referral.changed_at = checked, now()
         referral.version += 1
         _note(session, referral, viewer, None)
 

@@ -39,6 +39,7 @@ class Referral(Base):
         UniqueConstraint("from_hcode", "serial"),
         Index("ix_referrals_from_hcode_id", "from_hcode", "id"),
         Index("ix_referrals_to_hcode_state_id", "to_hcode", "state", "id"),
+        Index("ix_referrals_state_changed_at", "state", "changed_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -16,13 +16,13 @@ from service.case_numbers import case_number
 from service.consult_details import ConsultDetails, Onset
 from service.consults import list_consults
 from service.destinations import Destination, rank_destinations, usual_needs
-from service.errors import BadRequest
+from service.errors import BadRequest, NotAllowed
 from service.findings import analysis_of
 from service.flags import flags_of
 from service.hospitals import hospital_names
 from service.referral_details import Anticoagulant, ReferralDetails
 from service.referral_steps import last_contact, request_referral
-from service.referrals import open_draft
+from service.referrals import may_refer, open_draft
 from service.reviews import standing_review
 from service.sight import find_study
 from service.studies import Study
@@ -52,6 +52,8 @@ def show_form(uid: Uid, entry: Browser, request: Request, session: Look) -> Resp
     """The form, filled in as far as the hub knows."""
     viewer = entry.chosen().must(Permission.REFER)
     study = find_study(session, uid, viewer)
+    if not may_refer(session, study, viewer):
+        raise NotAllowed("only the hospital where the patient is refers them")
     present, confirmed = _present(session, study)
     words = words_of(request)
     named = ", ".join(words(f"stroke.{kind.value}") for kind in present)

@@ -42,6 +42,7 @@ from service.referrals import (
 )
 from service.share_links import links_of
 from service.studies import Study
+from service.travel_times import LONGEST_MINUTES, roads_from, state_travel_time
 from service.web.page import render, see_other, words_of
 from service.web.words import Language
 
@@ -86,6 +87,9 @@ def show_board(
         "more": shown[-1].id if len(found) > PAGE else None,
         "capabilities": list(Capability) if viewer.hcode and viewer.may(Permission.RECEIVE) else [],
         "stated": stated_of(session, viewer.hcode) if viewer.hcode else {},
+        "roads": roads_from(session, viewer.hcode) if viewer.hcode else {},
+        "farthest": LONGEST_MINUTES,
+        "own": viewer.hcode,
     }
     detail = {"referrals": [each.id for each in shown]}
     note_read(request, session, viewer, "referral.list", detail=detail)
@@ -105,6 +109,22 @@ def send_capability(
     if viewer.hcode is None:
         raise NotAllowed("an account without a hospital states nothing for one")
     state_capability(session, viewer, viewer.hcode, capability, available=available)
+    return see_other(request, "/referrals", flash="stated")
+
+
+@router.post("/referrals/roads")
+def send_road(
+    entry: Browser,
+    request: Request,
+    session: Work,
+    to: Annotated[str, Form(pattern=r"^\d{5}$")],
+    minutes: Annotated[int, Form(ge=1, le=LONGEST_MINUTES)],
+) -> Response:
+    """State how long the way from the viewer's own hospital is."""
+    viewer = entry.chosen().must(Permission.RECEIVE)
+    if viewer.hcode is None:
+        raise NotAllowed("an account without a hospital states nothing for one")
+    state_travel_time(session, viewer, viewer.hcode, to, minutes)
     return see_other(request, "/referrals", flash="stated")
 
 

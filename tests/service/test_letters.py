@@ -93,6 +93,11 @@ def test_a_template_of_the_hospitals_own_is_used_and_a_broken_one_does_not_hold_
     with caplog.at_level(logging.ERROR):
         assert letter(session, referral, storage, tmp_path) == shipped
     assert "template is broken" in caplog.text
+    (tmp_path / TEMPLATE).write_text('#panic(json("letter.json").patient.hn)')
+    letter(session, referral, storage, tmp_path)
+    whys = [record.__dict__["why"] for record in caplog.records]
+    assert "assertion failed" in whys[0]
+    assert HN not in whys[1]
 
 
 def test_markup_in_what_the_doctor_typed_stays_text(

@@ -51,7 +51,9 @@ def test_the_form_is_filled_in_with_what_the_hub_knows(sender: Person) -> None:
 def test_the_whole_way_by_two_people(sender: Person, enter: Enter, engine: Engine) -> None:
     place = sent(sender)
     receiver = enter(Role.SPECIALIST, UDON)
-    assert place in receiver.get("/referrals").text
+    board = receiver.get("/referrals").text
+    assert place in board
+    assert 'hx-trigger="hub:refresh"' in board  # by board.js, when an event of a referral comes
     page = receiver.get(place).text
     assert "NIHSS" in page
     assert HN in page
@@ -102,6 +104,14 @@ def test_a_hospital_states_what_it_can_do(sender: Person, enter: Enter) -> None:
     )
     assert answer.status_code == 303
     assert "แจ้งว่ามี ประสาทศัลยกรรม" in sender.get(FORM).text
+
+
+def test_a_hospital_states_how_far_others_are(sender: Person) -> None:
+    answer = sender.post("/referrals/roads", {"to": UDON, "minutes": "42"}, page="/referrals")
+    assert answer.status_code == 303
+    assert "42 นาที" in sender.get("/referrals").text
+    assert "42 นาที" in sender.get(FORM).text
+    assert sender.post("/referrals/roads", {"to": UDON, "minutes": "0"}, page="/referrals").status_code == 422
 
 
 def test_the_number_of_the_same_person_here_is_proposed(enter: Enter, engine: Engine) -> None:
