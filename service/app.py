@@ -49,9 +49,13 @@ from service.api import (
     viewer,
     wado,
 )
+from service.api import (
+    jobs as failed_jobs,
+)
 from service.api.access import Enqueue
 from service.db import make_engine
 from service.event_feed import EventFeed
+from service.failed_work import FailedJobs
 from service.read_log import ReadLog
 from service.results import INTENDED_USE
 from service.settings import Settings
@@ -111,6 +115,7 @@ PARTS = (
     selftests,
     audit,
     deliveries,
+    failed_jobs,
     accounts,
     callers,
     certificates,
@@ -148,6 +153,7 @@ def create_app(
     enqueue: Enqueue | None = None,
     queue_depth: Callable[[], Mapping[str, int]] | None = None,
     worker_seen: Callable[[], datetime | None] | None = None,
+    jobs: FailedJobs | None = None,
 ) -> FastAPI:
     """The API as an ASGI app; the database must have been upgraded before it serves.
 
@@ -157,6 +163,7 @@ def create_app(
         enqueue: Puts (study number, revision) on the queue; without it `reprocess` answers 503.
         queue_depth: Waiting jobs by queue, for /metrics.
         worker_seen: When any worker last gave a sign of life, for /readyz.
+        jobs: Knows the jobs that failed; without it none are shown.
     """
     app = FastAPI(
         title="Imaging Hub", version=VERSION, description=INTENDED_USE, docs_url=None, redoc_url=None
@@ -170,6 +177,7 @@ def create_app(
     app.state.enqueue = enqueue
     app.state.queue_depth = queue_depth
     app.state.worker_seen = worker_seen
+    app.state.jobs = jobs
     app.state.counts = (float("-inf"), {})
     app.state.events = EventFeed(app.state.engine)
     app.state.doors = read_doors(Path(settings.providers) if settings.providers else None)

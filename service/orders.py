@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from service import jobs, studies
 from service.db import now, session_scope
+from service.failures import Failure
 from service.jobs import JobClient
 from service.states import Lane, Priority
 
@@ -92,6 +93,14 @@ class Orders:
         self._client.enqueue(
             TELL, key, {"line": line}, lane=lane, priority=jobs.Priority.STAT, delay=delay, partition=line
         )
+
+    def failed(self, *, limit: int = 50) -> list[Failure]:
+        """Jobs that ended in failure, newest first."""
+        return self._client.failed(limit=limit)
+
+    def retry(self, key: str) -> bool:
+        """Put a failed job in line again; False where none of this key has failed."""
+        return self._client.retry(key)
 
     def waiting(self) -> dict[str, int]:
         """Jobs that wait for a worker, by lane."""

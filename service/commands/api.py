@@ -30,6 +30,7 @@ def api() -> None:
             enqueue=orders.analyse,
             queue_depth=orders.waiting,
             worker_seen=orders.last_heard,
+            jobs=orders,
         ),
         host=settings.http_host,
         port=settings.http_port,

@@ -17,6 +17,8 @@ from service.certificates import Certificate, list_certificates
 from service.circuits import Circuit, list_circuits
 from service.db import now
 from service.errors import BadRequest
+from service.failed_work import failed_work
+from service.failed_work import try_again as retry_job
 from service.findings import newest_analysis
 from service.hospital_modes import Mode, modes, switch_mode
 from service.hospitals import Hospital, list_hospitals
@@ -59,6 +61,7 @@ def show_console(request: Request, viewer: Administrator, session: Look) -> Resp
     failed = worklist(session, viewer, state=StudyState.FAILED, limit=FAILED_SHOWN).studies
     certificates, unreadable = _certificates(settings)
     values: dict[str, Any] = {
+        "jobs": failed_work(request.app.state.jobs),
         "parts": parts_ready(request.app),
         "states": count_by_state(session),
         "failed": failed,
@@ -98,6 +101,15 @@ def try_again(
     """Analyse a study anew."""
     reprocess(uid, request, viewer, session)
     return see_other(request, "/console", flash="again")
+
+
+@router.post("/console/jobs/again")
+def try_job_again(
+    key: Annotated[str, Form(max_length=200)], request: Request, viewer: Administrator, session: Work
+) -> Response:
+    """Put other work that failed in line again."""
+    retry_job(session, viewer, request.app.state.jobs, key)
+    return see_other(request, "/console", flash="job_again")
 
 
 def _hospitals(session: Session) -> Sequence[HospitalRow]:

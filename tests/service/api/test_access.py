@@ -74,6 +74,7 @@ PARAMETERS: dict[str, object] = {
     "tag": "7FE00010",
     "path": "index.html",
     "kind": "ImagingStudy",
+    "key": "sign:1",
     "capability": "ct",
     "other": LOEI,
     "link": 1,

@@ -185,6 +185,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/deliveries/circuits",
             "POST /api/v1/deliveries/{number}/retry",
             "POST /api/v1/hospitals/{hcode}/mode",
+            "GET /api/v1/jobs/failed",
+            "POST /api/v1/jobs/failed/{key}/retry",
             "GET /api/v1/peers",
             "POST /api/v1/peers",
             "DELETE /api/v1/peers/{name}",

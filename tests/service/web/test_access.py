@@ -84,6 +84,7 @@ RULES: dict[str, set[Role]] = {
     "GET /receipts": SENDERS,
     "GET /selftest": SENDERS,
     "GET /console": {Role.ADMIN},
+    "POST /console/jobs/again": {Role.ADMIN},
     "GET /console/accounts": {Role.ADMIN},
     "POST /console/accounts": {Role.ADMIN},
     "GET /console/accounts/{username}": {Role.ADMIN},
