@@ -1,10 +1,9 @@
 """Work that failed and is not tried again by itself, and trying it again; for administrators."""
 
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.access import Administrator, Look, Work, note_read
 from service.api.problems import responses
@@ -25,6 +24,14 @@ class FailedOut(BaseModel):
     failed_at: datetime
 
 
+class RetryIn(BaseModel):
+    """Which job."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"key": "sign:7"}]})
+
+    key: str = Field(max_length=200)
+
+
 @router.get("/failed")
 def read_failed(request: Request, viewer: Administrator, session: Look) -> list[FailedOut]:
     """The newest failures of every kind but analyses, which stand on their studies."""
@@ -33,10 +40,8 @@ def read_failed(request: Request, viewer: Administrator, session: Look) -> list[
     return [FailedOut.model_validate(each) for each in found]
 
 
-@router.post("/failed/{key:path}/retry", status_code=202)
-def retry_failed(
-    key: Annotated[str, Path(max_length=200)], request: Request, viewer: Administrator, session: Work
-) -> dict[str, str]:
+@router.post("/failed/retry", status_code=202)
+def retry_failed(body: RetryIn, request: Request, viewer: Administrator, session: Work) -> RetryIn:
     """Put one in line again, from the step that failed."""
-    try_again(session, viewer, request.app.state.jobs, key)
-    return {"key": key}
+    try_again(session, viewer, request.app.state.jobs, body.key)
+    return body

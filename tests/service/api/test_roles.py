@@ -186,7 +186,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/deliveries/{number}/retry",
             "POST /api/v1/hospitals/{hcode}/mode",
             "GET /api/v1/jobs/failed",
-            "POST /api/v1/jobs/failed/{key}/retry",
+            "POST /api/v1/jobs/failed/retry",
             "GET /api/v1/peers",
             "POST /api/v1/peers",
             "DELETE /api/v1/peers/{name}",
