@@ -9,9 +9,10 @@ from service import audit
 from service.accounts import Viewer
 from service.errors import NotFound, Unavailable
 from service.failures import Failure
-from service.orders import ANALYSE
 
 SHOWN = 50
+ON_STUDIES = "analyse"
+"""The job whose failure stands on its study; said here too, lest the API import the job engine."""
 
 
 class FailedJobs(Protocol):
@@ -33,7 +34,7 @@ def failed_work(jobs: FailedJobs | None) -> Sequence[Failure]:
     """
     if jobs is None:
         return ()
-    return [each for each in jobs.failed(limit=SHOWN) if each.job != ANALYSE]
+    return [each for each in jobs.failed(limit=SHOWN) if each.job != ON_STUDIES]
 
 
 def try_again(session: Session, viewer: Viewer, jobs: FailedJobs | None, key: str) -> None:

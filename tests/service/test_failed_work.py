@@ -13,9 +13,10 @@ from service.app import create_app
 from service.audit import AuditEntry
 from service.db import session_scope
 from service.errors import NotFound, Unavailable
-from service.failed_work import failed_work, try_again
+from service.failed_work import ON_STUDIES, failed_work, try_again
 from service.failures import record_failure
 from service.jobs import JobClient, Lane, Priority, Ticket
+from service.orders import ANALYSE
 from service.settings import Settings
 from tests.service.web.conftest import PASSWORD, Person
 
@@ -44,6 +45,10 @@ def test_it_is_shown_and_put_in_line_again_once(engine: Engine, jobs: JobClient)
     assert jobs.depth()[Lane.LIVE].waiting == waiting + 1
     with session_scope(engine) as session, pytest.raises(NotFound, match="sign:7"):
         try_again(session, OPERATOR, jobs, "sign:7")
+
+
+def test_analyses_are_called_so_by_the_orders_too() -> None:
+    assert ON_STUDIES == ANALYSE
 
 
 def test_without_a_queue_nothing_is_shown_and_nothing_promised(engine: Engine) -> None:
