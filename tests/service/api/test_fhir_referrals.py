@@ -131,13 +131,16 @@ def test_a_transaction_is_carried_out_whole_or_not_at_all(sender: Any) -> None:
         return {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
 
     create = {"resource": request(status="draft"), "request": {"method": "POST", "url": "ServiceRequest"}}
-    ask = {"resource": task("requested"), "request": {"method": "PUT", "url": "Task/r1"}}
     lost = {"resource": task("requested", "r9"), "request": {"method": "PUT", "url": "Task/r9"}}
     assert sender.post("/fhir", json=bundle(create, lost), headers=HEADERS).status_code == 404
     assert sender.get("/fhir/Task").json()["total"] == 0
-    answer = sender.post("/fhir", json=bundle(create, ask), headers=HEADERS)
-    assert [each["response"]["status"] for each in valid(answer.json())["entry"]] == ["201", "200"]
-    assert sender.get("/fhir/Task/r1").json()["status"] == "requested"
+    made = valid(sender.post("/fhir", json=bundle(create), headers=HEADERS).json())["entry"][0]
+    assert made["response"]["status"] == "201"
+    number = made["resource"]["id"]
+    ask = {"resource": task("requested", number), "request": {"method": "PUT", "url": f"Task/{number}"}}
+    answer = sender.post("/fhir", json=bundle(ask, create), headers=HEADERS)
+    assert [each["response"]["status"] for each in valid(answer.json())["entry"]] == ["200", "201"]
+    assert sender.get(f"/fhir/Task/{number}").json()["status"] == "requested"
     for wrong in ({}, {"resourceType": "Bundle", "type": "batch"}, bundle(), bundle({"request": None})):
         assert sender.post("/fhir", json=wrong, headers=HEADERS).status_code == 400
     delete = {"request": {"method": "DELETE", "url": "Task/r1"}}
