@@ -62,7 +62,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _may_differ(item: pytest.Item) -> bool:
     jobs = getattr(item, "callspec", None) and item.callspec.params.get("jobs_url")  # type: ignore[attr-defined]
     reaches = "template" in getattr(item, "fixturenames", ()) or jobs == "postgresql"
-    return reaches and item.get_closest_marker("one_database") is None
+    # a page has no query of its own: it calls the verbs, whose tests are beside it
+    page = item.nodeid.startswith("tests/service/web/")
+    return reaches and not page and item.get_closest_marker("one_database") is None
 
 
 def _on_server(statement: str, *names: str) -> None:

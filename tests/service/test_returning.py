@@ -38,6 +38,8 @@ from service.storage import FolderStorage, Storage
 from service.verdicts import Verdict
 from tests.hub import real_ct
 
+pytestmark = pytest.mark.one_database  # objects made of images; their rows are tested with deliveries
+
 UDON = Sender("UDON_CT1", "IMAGINGHUB", "127.0.0.1", "10671")
 READER = Viewer(username="reader", role=Role.RADIOLOGIST, hcode=None)
 SIDE = 192

@@ -7,6 +7,8 @@ from service.roles import Role
 from tests.service.api.conftest import SignIn
 from tests.service.api.test_access import BODIES, OPEN, all_routes, fill
 
+pytestmark = pytest.mark.one_database  # routes and roles: what they read is tested with its verbs
+
 EVERYBODY = frozenset(Role)
 READERS = EVERYBODY - {Role.VENDOR}
 NAMED = READERS - {Role.ML}
