@@ -49,25 +49,30 @@ def reconcile(source: Path, target: Path, to: Reconciled) -> None:
 
     Raises:
         UnreadableDataSet: it is no DICOM file that can be read to its end.
-        OSError: the copy cannot be written.
+        OSError: the file cannot be opened, or the copy not written.
     """
     try:
-        ds = dcmread(source)
-        original, issuer = (_text(ds, tag) for tag in (PATIENT_ID, ISSUER))
-        _declare(ds)
-        before = Dataset()
-        before.PatientID, before.IssuerOfPatientID = original, issuer
-        ds.PatientID, ds.IssuerOfPatientID = to.patient_id, to.issuer
-        if original and (original, issuer or to.original_issuer) != (to.patient_id, to.issuer):
-            other = Dataset()
-            other.PatientID, other.TypeOfPatientID = original, "TEXT"
-            other.IssuerOfPatientID = issuer or to.original_issuer
-            ds.OtherPatientIDsSequence = Items([*ds.get("OtherPatientIDsSequence", []), other])
-        ds.OriginalAttributesSequence = Items([*ds.get("OriginalAttributesSequence", []), _note(before, to)])
-        ds.pop("OtherPatientIDs", None)  # retired, and it holds numbers without their issuers
-    except Exception as error:  # pydicom lets any error out that odd bytes provoke
+        dcmwrite(target, _readdressed(dcmread(source), to), enforce_file_format=True)
+    except OSError:  # the disk's fault and not the file's: it may go better another time
+        raise
+    except Exception as error:  # pydicom lets any error out that odd bytes provoke, reading and writing
         raise UnreadableDataSet(f"cannot be readdressed: {type(error).__name__}") from error
-    dcmwrite(target, ds, enforce_file_format=True)
+
+
+def _readdressed(ds: Dataset, to: Reconciled) -> Dataset:
+    original, issuer = (_text(ds, tag) for tag in (PATIENT_ID, ISSUER))
+    _declare(ds)
+    before = Dataset()
+    before.PatientID, before.IssuerOfPatientID = original, issuer
+    ds.PatientID, ds.IssuerOfPatientID = to.patient_id, to.issuer
+    if original and (original, issuer or to.original_issuer) != (to.patient_id, to.issuer):
+        other = Dataset()
+        other.PatientID, other.TypeOfPatientID = original, "TEXT"
+        other.IssuerOfPatientID = issuer or to.original_issuer
+        ds.OtherPatientIDsSequence = Items([*ds.get("OtherPatientIDsSequence", []), other])
+    ds.OriginalAttributesSequence = Items([*ds.get("OriginalAttributesSequence", []), _note(before, to)])
+    ds.pop("OtherPatientIDs", None)  # retired, and it holds numbers without their issuers
+    return ds
 
 
 def _note(before: Dataset, to: Reconciled) -> Dataset:

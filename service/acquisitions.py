@@ -16,9 +16,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service.arrivals import clean
 from service.db import Base, UtcDateTime
 from service.studies import Study
+from service.thai_time import THAILAND
 
-LOCAL = timezone(timedelta(hours=7), "ICT")
-"""What a time without TimezoneOffsetFromUTC means. PS3.3 C.12.1.1."""
 STUDIES = 50
 """The newest studies of a scanner by which its clock is judged."""
 FEWEST = 10
@@ -145,7 +144,8 @@ def _moment(digits: str, zone: timezone) -> datetime | None:
         return None
 
 
-def _zone(offset: str, otherwise: timezone = LOCAL) -> timezone:
+def _zone(offset: str, otherwise: timezone = THAILAND) -> timezone:
+    # a time without TimezoneOffsetFromUTC is local time. PS3.3 C.12.1.1
     sign, digits = offset[:1], offset[1:]
     if sign not in ("+", "-") or not (digits.isascii() and digits.isdecimal() and len(digits) == 4):
         return otherwise

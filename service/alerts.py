@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import audit
 from service.accounts import Viewer
 from service.alert_deliveries import AlertDelivery, withdraw_messages
-from service.db import Base, Id, UtcDateTime, now, words
+from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import NotFound
 from service.hospitals import find_hospital
 from service.specialties import Specialty
@@ -151,7 +151,7 @@ def find_alert(session: Session, number: int, viewer: Viewer, *, lock: bool = Fa
         NotFound: otherwise; the two are not told apart.
     """
     query = select(Alert).where(Alert.id == number, _told(viewer))
-    if alert := session.scalar(query.with_for_update() if lock else query):
+    if alert := session.scalar(locked(query) if lock else query):
         return alert
     raise NotFound(f"no alert {number}")
 
@@ -196,7 +196,7 @@ def acknowledge(
 
 def acknowledge_key(session: Session, key: str, viewer: Viewer) -> Alert | None:
     """Acknowledge by deed: who accepts a consult need not say again that they have heard of it."""
-    alert = session.scalar(select(Alert).where(Alert.key == key).with_for_update())
+    alert = session.scalar(locked(select(Alert).where(Alert.key == key)))
     if alert is not None:
         _answer(session, alert, viewer.username, Through.DEED, None)
     return alert

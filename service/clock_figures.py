@@ -16,12 +16,12 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
-from service.acquisitions import LOCAL
 from service.audit import AuditEntry
 from service.errors import BadRequest
 from service.milestones import INTERVALS, Interval
 from service.states import CLOCK, GROUPS, Lane, StudyState, milliseconds
 from service.studies import Study
+from service.thai_time import THAILAND
 from service.timeline import Span, spans_of, timelines
 from service.typed_times import TypedTime
 
@@ -80,7 +80,7 @@ def clock_figures(
     known = timelines(session, studies)
     spans: dict[tuple[date, str], list[Span]] = defaultdict(list)
     for study in studies:
-        month = study.first_received_at.astimezone(LOCAL).date().replace(day=1)
+        month = study.first_received_at.astimezone(THAILAND).date().replace(day=1)
         for span in spans_of(known[study.id]):
             spans[month, span.interval.word].append(span)
     return [
@@ -154,4 +154,4 @@ def _acute() -> ColumnElement[bool]:
 
 
 def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=LOCAL)
+    return datetime(day.year, day.month, day.day, tzinfo=THAILAND)

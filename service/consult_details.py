@@ -4,22 +4,11 @@ Times have a time zone. Whatever is not known is left out: no default here looks
 """
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
-
-
-class Anticoagulant(StrEnum):
-    """Whether the patient takes something that thins the blood."""
-
-    UNKNOWN = "unknown"
-    NONE = "none"
-    WARFARIN = "warfarin"
-    DOAC = "doac"
-    HEPARIN = "heparin"
-    ANTIPLATELET = "antiplatelet"
+from service.condition import Condition, Paragraph
 
 
 class Onset(StrEnum):
@@ -32,29 +21,10 @@ class Onset(StrEnum):
     WAKE_UP = "wake_up"
 
 
-class ConsultDetails(BaseModel):
-    """The patient's condition when advice is asked for (standards 4.2, 4.3)."""
-
-    model_config = ConfigDict(extra="forbid")
+class ConsultDetails(Condition):
+    """The patient's condition when advice is asked for."""
 
     onset: Onset = Onset.UNKNOWN
-    onset_at: AwareDatetime | None = None
-    nihss: int | None = Field(default=None, ge=0, le=42)
-    gcs: int | None = Field(default=None, ge=3, le=15)
-    systolic: int | None = Field(default=None, ge=20, le=350, description="mmHg")
-    diastolic: int | None = Field(default=None, ge=10, le=250, description="mmHg")
-    glucose: int | None = Field(default=None, ge=5, le=2000, description="mg/dL")
-    anticoagulant: Anticoagulant = Anticoagulant.UNKNOWN
-    inr: float | None = Field(default=None, ge=0.1, le=30)
-    last_dose_at: AwareDatetime | None = None
-
-    @model_validator(mode="after")
-    def pressures_are_in_order(self) -> Self:
-        """The diastolic pressure is the lower one."""
-        if self.systolic is not None and self.diastolic is not None and self.diastolic > self.systolic:
-            msg = f"diastolic {self.diastolic} is above systolic {self.systolic}"
-            raise ValueError(msg)
-        return self
 
 
 class Thrombolysis(StrEnum):

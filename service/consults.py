@@ -15,14 +15,16 @@ from service import audit
 from service.accounts import Permission, Role, Viewer
 from service.alerts import AlertKind, acknowledge_key, raise_alert
 from service.arrivals import clean
-from service.consult_details import Advice, ConsultDetails, Outcome
+from service.consult_details import Advice, ConsultDetails, Onset, Outcome
 from service.consult_states import MOVES, OPEN, ConsultSide, ConsultState, ConsultVerb, check_consult_move
-from service.db import Base, Id, Json, UtcDateTime, now, words
+from service.db import Base, Id, Json, UtcDateTime, locked, now, words
 from service.errors import AlreadyExists, BadRequest, NotAllowed, NotFound
 from service.grants import Because, end_grants, grant_study
 from service.hospitals import find_hospital
+from service.milestones import Milestone
 from service.specialties import Specialty
 from service.studies import Study
+from service.typed_times import note_told
 
 LONGEST_QUESTION = 4000
 
@@ -117,6 +119,8 @@ def ask(
         grant_study(session, study.id, to_hcode, because=Because.CONSULT, subject=consult.id, viewer=viewer)
     _ring(session, consult, AlertKind.CONSULT_ASKED, to_hcode)
     _record(session, consult, viewer, "asked")
+    begun = Milestone.ONSET if details.onset is Onset.WITNESSED else Milestone.LAST_KNOWN_WELL
+    note_told(session, study, viewer, {begun: details.onset_at})
     return consult
 
 
@@ -200,7 +204,7 @@ def find_consult(session: Session, number: int, viewer: Viewer, *, lock: bool = 
         NotFound: otherwise; the two are not told apart.
     """
     query = select(Consult).where(Consult.id == number, _concerns(viewer))
-    if consult := session.scalar(query.with_for_update() if lock else query):
+    if consult := session.scalar(locked(query) if lock else query):
         return consult
     raise NotFound(f"no consult {number}")
 

@@ -12,13 +12,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import JSON, BigInteger, Dialect, Engine, Enum, Integer, MetaData, create_engine, event, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Dialect,
+    Engine,
+    Enum,
+    Integer,
+    MetaData,
+    Select,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -35,6 +47,9 @@ UNMODELLED = ("patient_names", "ix_studies_name_grams")
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+Query = TypeVar("Query", bound=Select[Any])
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -85,6 +100,11 @@ def words(closed: type[StrEnum]) -> Enum:
     return Enum(
         closed, native_enum=False, length=24, values_callable=lambda kind: [word.value for word in kind]
     )
+
+
+def locked(query: Query) -> Query:
+    """The query for rows that are about to change: others wait, and what was read before is read anew."""
+    return query.with_for_update().execution_options(populate_existing=True)
 
 
 def now() -> datetime:

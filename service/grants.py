@@ -3,12 +3,12 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, Select, String, select, update
+from sqlalchemy import ForeignKey, Index, Select, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit
 from service.accounts import Viewer
-from service.db import Base, Id, UtcDateTime, now, words
+from service.db import Base, Id, UtcDateTime, locked, now, words
 
 
 class Because(StrEnum):
@@ -43,7 +43,7 @@ def grant_study(
 ) -> None:
     """Show a study to a hospital from now on; audited. One that it is shown already stays as it is."""
     same = _of(because, subject).where(StudyGrant.study_id == study_id, StudyGrant.hcode == hcode)
-    known = session.scalar(same.with_for_update())
+    known = session.scalar(locked(same))
     if known is not None and known.until is None:
         return
     if known is None:
@@ -61,8 +61,8 @@ def end_grants(
     query = _of(because, subject).where(StudyGrant.until.is_(None))
     if hcode is not None:
         query = query.where(StudyGrant.hcode == hcode)
-    for grant in session.scalars(query.with_for_update()).all():
-        session.execute(update(StudyGrant).where(StudyGrant.id == grant.id).values(until=now()))
+    for grant in session.scalars(locked(query)).all():
+        grant.until = now()
         _record(session, "study.hidden", grant, viewer)
 
 

@@ -19,11 +19,11 @@ from service.fhir.document import referral_document
 from service.hospital_modes import Mode, mode_of
 from service.imaging import instances_of
 from service.letters import referral_letter
-from service.receipts import THAILAND
 from service.referrals import Referral
 from service.result_objects import objects_of
 from service.storage import Storage
 from service.studies import Study
+from service.thai_time import THAILAND
 
 CHUNK = 1 << 20
 

@@ -5,7 +5,7 @@ alone and goes the whole ladder when nobody has taken it by the next hop. By nig
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 
 from service.alert_budget import judged_flags
 from service.alerts import CALM, Alert, AlertKind, AlertState
+from service.thai_time import THAILAND
 
 NIGHT: Final = (22, 6)
 """Hours of the Thai day."""
-THAILAND: Final = timedelta(hours=7)
-"""Ahead of UTC, all year."""
 AGAIN_WITHIN: Final = timedelta(hours=1)
 JUDGED: Final = 20
 """Reviews of flags below which nobody can say how many of them are right."""
@@ -48,17 +47,17 @@ class Limits:
 
 def thai_minute(at: datetime) -> int:
     """The minute of the Thai day, 0 to 1439."""
-    there = at + THAILAND
+    there = at.astimezone(THAILAND)
     return there.hour * 60 + there.minute
 
 
 def morning(at: datetime) -> datetime | None:
     """The end of the night that it is in Thailand at this moment; None by day."""
-    there = at + THAILAND
+    there = at.astimezone(THAILAND)
     if NIGHT[1] <= there.hour < NIGHT[0]:
         return None
     day = there.replace(hour=NIGHT[1], minute=0, second=0, microsecond=0)
-    return day - THAILAND + (timedelta(days=1) if there.hour >= NIGHT[0] else timedelta(0))
+    return (day + timedelta(days=there.hour >= NIGHT[0])).astimezone(UTC)
 
 
 def quiet_rule(session: Session, alert: Alert, limits: Limits, at: datetime) -> Rule | None:

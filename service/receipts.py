@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from pacs_gateway.arrivals import Receipt
@@ -12,8 +12,7 @@ from pacs_gateway.inbox import Inbox
 from pacs_gateway.verdict import StudyVerdict
 from service.accounts import Viewer
 from service.spreadsheets import harmless
-
-THAILAND = timezone(timedelta(hours=7))
+from service.thai_time import THAILAND
 
 COLUMNS = (
     "association_id",

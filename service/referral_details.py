@@ -4,32 +4,19 @@ Times have a time zone. Whatever is not known is left out: no default here looks
 """
 
 import re
-from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AwareDatetime, Field, StringConstraints, field_validator
+
+from service.condition import Condition, Paragraph
 
 CITIZEN_ID_DIGITS = 13
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 
 
-class Anticoagulant(StrEnum):
-    """Whether the patient takes something that thins the blood."""
-
-    UNKNOWN = "unknown"
-    NONE = "none"
-    WARFARIN = "warfarin"
-    DOAC = "doac"
-    HEPARIN = "heparin"
-    ANTIPLATELET = "antiplatelet"
-
-
-class ReferralDetails(BaseModel):
+class ReferralDetails(Condition):
     """The clinical part of a referral (standards 4.4)."""
-
-    model_config = ConfigDict(extra="forbid")
 
     diagnosis: Line = Field(default="", description="in words")
     icd10: Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True)] = Field(
@@ -38,17 +25,8 @@ class ReferralDetails(BaseModel):
     request: Paragraph = Field(default="", description="what is asked of the receiving hospital, and why")
     history: Paragraph = ""
     treatment: Paragraph = Field(default="", description="given so far")
-    onset_at: AwareDatetime | None = None
     last_known_well_at: AwareDatetime | None = None
-    nihss: int | None = Field(default=None, ge=0, le=42)
-    gcs: int | None = Field(default=None, ge=3, le=15)
-    systolic: int | None = Field(default=None, ge=20, le=350, description="mmHg")
-    diastolic: int | None = Field(default=None, ge=10, le=250, description="mmHg")
-    glucose: int | None = Field(default=None, ge=5, le=2000, description="mg/dL")
-    inr: float | None = Field(default=None, ge=0.1, le=30)
     platelets: int | None = Field(default=None, ge=0, le=3_000_000, description="per microlitre")
-    anticoagulant: Anticoagulant = Anticoagulant.UNKNOWN
-    last_dose_at: AwareDatetime | None = None
     allergies: Line = ""
     escort: Line = Field(default="", description="who travels with the patient, and lines and tubes")
     right: Line = Field(default="", description="the patient's health scheme")

@@ -7,9 +7,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from pacs_gateway.thai import BUDDHIST_ERA
 from service.db import Base
-from service.receipts import THAILAND
+from service.thai_time import BUDDHIST_ERA, THAILAND
 
 
 class ReferralSerial(Base):

@@ -17,6 +17,7 @@ from service.capabilities import Capability
 from service.db import Base, Id, UtcDateTime, now, words
 from service.errors import AlreadyReferred, BadRequest, Changed, NotAllowed
 from service.grants import Because, end_grants, grant_study
+from service.milestones import Milestone
 from service.referral_alerts import tell_step
 from service.referral_serials import next_serial
 from service.referral_states import (
@@ -32,6 +33,7 @@ from service.referral_states import (
 )
 from service.referrals import Referral, audit_detail, details_of, open_draft, sides_of
 from service.studies import Study, load_study
+from service.typed_times import note_told
 
 ANSWER_WITHIN = timedelta(minutes=15)
 """From request to acceptance or rejection. Standards 4.5."""
@@ -88,6 +90,8 @@ def request_referral(session: Session, referral: Referral, viewer: Viewer, *, ve
             viewer=viewer,
         )
     _note(session, referral, viewer, Verb.REQUEST)
+    times = {Milestone.ONSET: details.onset_at, Milestone.LAST_KNOWN_WELL: details.last_known_well_at}
+    note_told(session, study, viewer, times)
 
 
 def follow_referral(session: Session, referral: Referral, viewer: Viewer, *, to: str) -> Referral:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import audit
 from service.accounts import Permission, Viewer
 from service.capabilities import Capability
-from service.db import Base, Id, Json, UtcDateTime, now, words
+from service.db import Base, Id, Json, UtcDateTime, locked, now, words
 from service.errors import BadRequest, NotAllowed, NotFound
 from service.hospitals import find_hospital
 from service.referral_details import ReferralDetails
@@ -131,9 +131,7 @@ def find_referral(session: Session, number: int, viewer: Viewer, *, lock: bool =
         NotFound: otherwise.
     """
     query = select(Referral).where(Referral.id == number, seen_by(viewer))
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    if referral := session.scalar(query):
+    if referral := session.scalar(locked(query) if lock else query):
         return referral
     raise NotFound(f"no referral has the number {number}")
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.acquisitions import Acquisition, clock_of
@@ -116,7 +116,7 @@ def _read(session: Session, studies: Sequence[Study]) -> dict[int, Timeline]:
     made: dict[int, Timeline] = {}
     for study in studies:
         moments = [*_of_rows(study), *scans.get(study.id, ())]
-        moments += _of_entries(entries[study.id], study.result_at)
+        moments += _of_entries(entries[study.id])
         moments += [
             Moment(milestone, entry.at, Source.TYPED, entry.typed_by)
             for milestone, entry in typed[study.id].items()
@@ -129,11 +129,22 @@ def _read(session: Session, studies: Sequence[Study]) -> dict[int, Timeline]:
 
 def _entries(session: Session, numbers: Sequence[int]) -> dict[int, list[AuditEntry]]:
     entries: dict[int, list[AuditEntry]] = {number: [] for number in numbers}
-    query = select(AuditEntry).where(
-        AuditEntry.study_id.in_(numbers), AuditEntry.action.in_([*FIRST, *LAST, LOOKED])
+    # a study may be looked at a thousand times: only the first look after the answer is read
+    looks = (
+        select(func.min(AuditEntry.id))
+        .join(Study, Study.id == AuditEntry.study_id)
+        .where(
+            AuditEntry.study_id.in_(numbers),
+            AuditEntry.action == LOOKED,
+            AuditEntry.actor != HUB,
+            AuditEntry.at >= Study.result_at,
+        )
+        .group_by(AuditEntry.study_id)
     )
-    for entry in session.scalars(query.order_by(AuditEntry.id)):
-        entries[entry.study_id or 0].append(entry)
+    done = AuditEntry.study_id.in_(numbers) & AuditEntry.action.in_([*FIRST, *LAST])
+    for query in (select(AuditEntry).where(done), select(AuditEntry).where(AuditEntry.id.in_(looks))):
+        for entry in session.scalars(query.order_by(AuditEntry.id)):
+            entries[entry.study_id or 0].append(entry)
     return entries
 
 
@@ -153,14 +164,12 @@ def _of_rows(study: Study) -> Iterator[Moment]:
         yield Moment(Milestone.RESULT, study.result_at, Source.HUB)
 
 
-def _of_entries(entries: Iterable[AuditEntry], result_at: datetime | None) -> Iterator[Moment]:
+def _of_entries(entries: Iterable[AuditEntry]) -> Iterator[Moment]:
     seen: dict[Milestone, AuditEntry] = {}
     for entry in entries:
-        if (milestone := FIRST.get(entry.action)) is not None:
-            seen.setdefault(milestone, entry)
-        elif (milestone := LAST.get(entry.action)) is not None:
-            seen[milestone] = entry
-        elif entry.actor != HUB and result_at is not None and entry.at >= result_at:
-            seen.setdefault(Milestone.OPENED, entry)
+        if entry.action in LAST:
+            seen[LAST[entry.action]] = entry
+        else:
+            seen.setdefault(FIRST.get(entry.action, Milestone.OPENED), entry)
     for milestone, entry in seen.items():
         yield Moment(milestone, entry.at, Source.HUB, "" if entry.actor == HUB else entry.actor)

@@ -1,6 +1,6 @@
 """TypedTime: a time that somebody typed in, because nothing that the hub hears could have told it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ForeignKey, Index, String, select
@@ -61,6 +61,21 @@ def type_time(
     return entry
 
 
+def note_told(
+    session: Session, study: Study, viewer: Viewer, told: Mapping[Milestone, datetime | None]
+) -> None:
+    """Keep what a consult or a referral tells of times, so that nobody types them twice.
+
+    What is known already, or cannot be, is passed over: a form about a patient is not refused for the clock.
+    """
+    known = typed_times(session, [study.id])[study.id]
+    for milestone, at in told.items():
+        if at is None or not _possible(study, at):
+            continue
+        if milestone not in known or known[milestone].at != at:
+            type_time(session, study, viewer, milestone, at)
+
+
 def typed_times(session: Session, study_ids: Sequence[int]) -> dict[int, dict[Milestone, TypedTime]]:
     """The entries that count, by study."""
     found: dict[int, dict[Milestone, TypedTime]] = {each: {} for each in study_ids}
@@ -71,3 +86,7 @@ def typed_times(session: Session, study_ids: Sequence[int]) -> dict[int, dict[Mi
         study: {milestone: entry for milestone, entry in entries.items() if entry.at is not None}
         for study, entries in found.items()
     }
+
+
+def _possible(study: Study, at: datetime) -> bool:
+    return study.first_received_at - BEFORE <= at <= now() + AHEAD

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AwareDatetime, BaseModel
 
-from service.acquisitions import LOCAL
 from service.api.access import IdentityReader, Look, Reader, Work, note_read
 from service.api.problems import responses
 from service.clock_figures import Figure, add_months, clock_figures, write_csv
 from service.db import now
 from service.milestones import Milestone
 from service.sight import find_study
+from service.thai_time import THAILAND
 from service.timeline import Source, spans_of, timeline_of
 from service.typed_times import type_time
 
@@ -137,7 +137,7 @@ def read_clock_csv(
 
 def year_ago() -> date:
     """The first day of the month eleven before this one."""
-    return add_months(now().astimezone(LOCAL).date(), -11)
+    return add_months(now().astimezone(THAILAND).date(), -11)
 
 
 def _out(figure: Figure) -> FigureOut:

@@ -12,10 +12,10 @@ from service.audit import AuditEntry
 from service.errors import BadSyntax, NotFound
 from service.fhir.audit_event import audit_event
 from service.fhir.criteria import Criteria
-from service.fhir.elements import THAILAND
 from service.fhir.page import Page
 from service.sight import find_own_study
 from service.studies import Study
+from service.thai_time import THAILAND
 
 
 def read_event(session: Session, number: str) -> Page:

@@ -1,15 +1,14 @@
 """The parts that FHIR resources are made of: codings, identifiers, references, moments. FHIR R4 2.24."""
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime
 from typing import Any, Final
 
 from pydicom.sr.coding import Code
 
 from pacs_gateway.concepts import PRIVATE
+from service.thai_time import THAILAND
 
 Resource = dict[str, Any]
-
-THAILAND: Final = timezone(timedelta(hours=7))
 
 SIL: Final = "https://terms.sil-th.org"
 """Root of the Thai identifier systems and code systems (TH Core)."""

@@ -15,9 +15,10 @@ from service.errors import BadRequest
 from service.hospitals import find_hospital, hospital_names
 from service.milestones import INTERVALS, Interval, Milestone
 from service.sight import find_study
+from service.thai_time import BUDDHIST_ERA
 from service.typed_times import type_time
+from service.web.fields import thai_moment
 from service.web.page import render, see_other
-from service.web.words import BUDDHIST_ERA, THAILAND
 
 router = APIRouter(include_in_schema=False)
 
@@ -90,12 +91,11 @@ def read_local(day: str, clock: str) -> datetime:
     Raises:
         BadRequest: it is none.
     """
+    year, _, rest = day.partition("-")
+    christian = int(year) - BUDDHIST_ERA if year.isdecimal() and int(year) > 2400 else year
     try:
-        year, month, number = (int(part) for part in day.split("-"))
-        hour, minute = (int(part) for part in clock.split(":")[:2])
-        christian = year - BUDDHIST_ERA if year > 2400 else year
-        return datetime(christian, month, number, hour, minute, tzinfo=THAILAND).astimezone(UTC)
-    except ValueError:
+        return thai_moment(f"{christian}-{rest}T{clock[:5]}").astimezone(UTC)
+    except BadRequest:
         raise BadRequest(f"{day!r} {clock!r} is no time; write it as 2026-11-28 13:05") from None
 
 

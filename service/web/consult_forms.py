@@ -1,19 +1,14 @@
 """What people type into the consult pages, read with an error that names it."""
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from service.consult_details import ConsultDetails
 from service.errors import BadRequest
 from service.specialties import Specialty
-from service.web.words import THAILAND
-
-FORM = "%Y-%m-%dT%H:%M"
-Model = TypeVar("Model", bound=BaseModel)
+from service.web.fields import checked, thai_moment
 
 
 class AskForm(BaseModel):
@@ -45,32 +40,6 @@ class AskForm(BaseModel):
             if name in values:
                 values[name] = thai_moment(values[name])
         return checked(ConsultDetails, values)
-
-
-def checked(model: type[Model], values: Mapping[str, Any]) -> Model:
-    """The values as the model takes them.
-
-    Raises:
-        BadRequest: one is out of range; the text names it.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BadRequest(f"{place}: {first['msg']}".removeprefix(": ")) from None
-
-
-def thai_moment(text: str) -> datetime:
-    """What a browser's field for a local time sends, in Thailand.
-
-    Raises:
-        BadRequest: it is no moment.
-    """
-    try:
-        return datetime.strptime(text.strip(), FORM).replace(tzinfo=THAILAND)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no moment; write it as 2026-11-22T16:00") from None
 
 
 def slice_numbers(text: str) -> list[int]:

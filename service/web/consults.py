@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from service.accounts import Permission
 from service.api.access import Adviser, Consulter, Look, Work, note_read
 from service.case_numbers import case_number
+from service.condition import Anticoagulant
 from service.consult_clock import Due, consult_clock
 from service.consult_details import (
     Advice,
-    Anticoagulant,
     ConsultDetails,
     Imaging,
     Onset,
@@ -41,7 +41,8 @@ from service.hubs import hub_of
 from service.sight import find_own_study, sees
 from service.specialties import Specialty
 from service.studies import Study, load_study
-from service.web.consult_forms import AskForm, checked, slice_numbers
+from service.web.consult_forms import AskForm, slice_numbers
+from service.web.fields import checked
 from service.web.page import render, see_other, words_of
 from service.web.study import slice_addresses
 from service.web.words import Language

@@ -29,9 +29,10 @@ from service.hospitals import hospital_names
 from service.hubs import hub_of
 from service.rosters import add_shift, candidates, may_see, on_duty, remove_shift, upcoming
 from service.specialties import Specialty
-from service.web.consult_forms import FORM, thai_moment
+from service.thai_time import THAILAND
+from service.web.fields import as_field, thai_moment
 from service.web.page import render, see_other, words_of
-from service.web.words import THAILAND, Language
+from service.web.words import Language
 
 router = APIRouter(include_in_schema=False)
 
@@ -72,8 +73,8 @@ def show_on_call(
         "mine": contacts_of_person(session, viewer.username),
         "ways": sorted(OF_PEOPLE),
         "specialties": list(Specialty),
-        "start": now().astimezone(THAILAND).strftime(FORM),
-        "end": _next_morning().strftime(FORM),
+        "start": as_field(now()),
+        "end": as_field(_next_morning()),
         **(_roster(session, viewer, hcode) if hcode else {}),
     }
     if "x-hub-unattended" not in request.headers:

@@ -1,11 +1,9 @@
 """The form that refers a patient from a study: what the hub knows is filled in, hospitals come in order."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -13,6 +11,7 @@ from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
 from service.capabilities import Capability
 from service.case_numbers import case_number
+from service.condition import Anticoagulant
 from service.consult_details import ConsultDetails, Onset
 from service.consults import list_consults
 from service.destinations import Destination, rank_destinations, usual_needs
@@ -20,14 +19,15 @@ from service.errors import BadRequest, NotAllowed
 from service.findings import analysis_of
 from service.flags import flags_of
 from service.hospitals import hospital_names
-from service.referral_details import Anticoagulant, ReferralDetails
+from service.referral_details import ReferralDetails
 from service.referral_steps import last_contact, request_referral
 from service.referrals import may_refer, open_draft
 from service.reviews import standing_review
 from service.sight import find_study
 from service.studies import Study
+from service.web.fields import as_field, checked, thai_moment
 from service.web.page import render, see_other, words_of
-from service.web.words import THAILAND, Language
+from service.web.words import Language
 
 router = APIRouter(include_in_schema=False)
 
@@ -136,9 +136,9 @@ def send_form(
         "request": request_text,
         "history": history,
         "treatment": treatment,
-        "onset_at": _moment(onset_at),
-        "last_known_well_at": _moment(last_known_well_at),
-        "last_dose_at": _moment(last_dose_at),
+        "onset_at": thai_moment(onset_at) if onset_at.strip() else None,
+        "last_known_well_at": thai_moment(last_known_well_at) if last_known_well_at.strip() else None,
+        "last_dose_at": thai_moment(last_dose_at) if last_dose_at.strip() else None,
         "anticoagulant": anticoagulant,
         "allergies": allergies,
         "escort": escort,
@@ -154,33 +154,16 @@ def send_form(
     if not (chosen := other or to):
         raise BadRequest("choose the hospital to which the patient is referred")
     referral = open_draft(
-        session, study, viewer, to=chosen, urgency=urgency, needs=need or [], details=read_details(told)
+        session,
+        study,
+        viewer,
+        to=chosen,
+        urgency=urgency,
+        needs=need or [],
+        details=checked(ReferralDetails, told),
     )
     request_referral(session, referral, viewer, version=None)
     return see_other(request, f"/referrals/{referral.id}", flash="referred")
-
-
-def read_details(told: Mapping[str, Any]) -> ReferralDetails:
-    """What a form told.
-
-    Raises:
-        BadRequest: a value cannot be; the text names it and why.
-    """
-    try:
-        return ReferralDetails.model_validate(told)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise BadRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-
-
-def _moment(text: str) -> datetime | None:
-    """What a browser's field for date and time says; on Thailand's clock."""
-    if not text.strip():
-        return None
-    try:
-        return datetime.strptime(text.strip()[:16], "%Y-%m-%dT%H:%M").replace(tzinfo=THAILAND)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no date and time, such as 2026-11-28T03:15") from None
 
 
 def _present(session: Session, study: Study) -> tuple[list[StrokeType], bool]:
@@ -207,15 +190,11 @@ def _told_before(session: Session, study: Study, viewer: Viewer) -> dict[str, An
     }
     told["anticoagulant"] = asked.anticoagulant.value
     if asked.last_dose_at:
-        told["last_dose_at"] = _as_field(asked.last_dose_at)
+        told["last_dose_at"] = as_field(asked.last_dose_at)
     if asked.onset_at:
         well = asked.onset is not Onset.WITNESSED
-        told["last_known_well_at" if well else "onset_at"] = _as_field(asked.onset_at)
+        told["last_known_well_at" if well else "onset_at"] = as_field(asked.onset_at)
     return told
-
-
-def _as_field(moment: datetime) -> str:
-    return moment.astimezone(THAILAND).strftime("%Y-%m-%dT%H:%M")
 
 
 def _ranked(

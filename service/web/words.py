@@ -5,15 +5,15 @@ Thai dates count in the Buddhist era. Thailand has one time, UTC+7, without dayl
 
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from service.thai_time import BUDDHIST_ERA, THAILAND
+
 TEXT = Path(__file__).parent / "text"
-THAILAND = timezone(timedelta(hours=7), "ICT")
-BUDDHIST_ERA = 543
 
 _MONTHS = {
     "th": ["ม.ค.", "ก.พ.", "มี.ค.", "เม.ย.", "พ.ค.", "มิ.ย.", "ก.ค.", "ส.ค.", "ก.ย.", "ต.ค.", "พ.ย.", "ธ.ค."],

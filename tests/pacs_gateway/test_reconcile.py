@@ -101,3 +101,18 @@ def test_what_is_no_dicom_is_refused_without_its_text(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDataSet) as refusal:
         reconcile(source, tmp_path / "copy.dcm", TO)
     assert "0012345" not in str(refusal.value)
+
+
+def test_what_can_be_read_and_not_written_is_named_and_not_a_broken_job(tmp_path: Path) -> None:
+    source = tmp_path / "source.dcm"
+    ds = make_slice(PatientID="1")
+    del ds.SOPInstanceUID
+    del ds.file_meta.MediaStorageSOPInstanceUID
+    ds.save_as(source, enforce_file_format=False)
+    with pytest.raises(UnreadableDataSet, match="readdressed"):
+        reconcile(source, tmp_path / "copy.dcm", TO)
+
+
+def test_a_file_that_is_not_there_is_the_disks_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        reconcile(tmp_path / "gone.dcm", tmp_path / "copy.dcm", TO)

@@ -27,6 +27,11 @@ def test_what_cannot_be_is_refused(name: str, value: object) -> None:
         ReferralDetails.model_validate({name: value})
 
 
+def test_pressures_are_in_order() -> None:
+    with pytest.raises(ValidationError, match="diastolic 120 is above systolic 90"):
+        ReferralDetails.model_validate({"systolic": 90, "diastolic": 120})
+
+
 def test_nothing_told_is_nothing_said() -> None:
     told = ReferralDetails().model_dump(exclude_defaults=True)
     assert told == {}

@@ -5,6 +5,7 @@ import io
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -18,7 +19,7 @@ from service.milestones import INTERVALS, TYPED, Milestone
 from service.reviews import review_finding
 from service.studies import Study
 from service.timeline import Source, spans_of, timeline_of
-from service.typed_times import type_time, typed_times
+from service.typed_times import TypedTime, note_told, type_time, typed_times
 from service.verdicts import Verdict
 from tests.service.factories import LOEI, RECEIVED, UDON, analysed
 
@@ -104,6 +105,15 @@ class TestTyping:
         ):
             with pytest.raises(BadRequest, match=words):
                 type_time(session, flagged, DOCTOR, Milestone.DOOR, at)
+
+    def test_what_a_doctor_told_elsewhere_is_not_typed_twice(self, session: Session, flagged: Study) -> None:
+        told = {Milestone.ONSET: RECEIVED - timedelta(minutes=80), Milestone.LAST_KNOWN_WELL: None}
+        for _ in range(2):
+            note_told(session, flagged, DOCTOR, told)
+        note_told(session, flagged, DOCTOR, {Milestone.DOOR: RECEIVED - timedelta(days=400)})  # cannot be
+        assert set(typed_times(session, [flagged.id])[flagged.id]) == {Milestone.ONSET}
+        assert len(session.scalars(select(TypedTime)).all()) == 1
+        assert timeline_of(session, flagged)[Milestone.ONSET].at == told[Milestone.ONSET]
 
 
 class TestSpans:

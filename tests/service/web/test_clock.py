@@ -9,8 +9,8 @@ from model.stroke import StrokeType
 from service.accounts import Role
 from service.db import now, session_scope
 from service.errors import BadRequest
+from service.thai_time import THAILAND
 from service.web.clock import read_local
-from service.web.words import THAILAND
 from tests.service.factories import HN, LOEI, analysed
 from tests.service.web.conftest import Enter
 

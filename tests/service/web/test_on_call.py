@@ -11,7 +11,7 @@ from service.alerts import AlertKind, find_alert, raise_alert
 from service.contacts import Way, add_contact
 from service.db import session_scope
 from service.ladders import Ladder
-from service.web.words import THAILAND
+from service.thai_time import THAILAND
 from tests.service.factories import HN, LOEI, NAME, UDON, registered
 from tests.service.web.conftest import Enter, Person
 

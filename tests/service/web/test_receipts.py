@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from pacs_gateway.arrivals import Ending
 from service.accounts import Role
-from service.web.words import THAILAND
+from service.thai_time import THAILAND
 from tests.pacs import write_slice
 from tests.service.factories import LOEI, UDON, sender
 from tests.service.web.conftest import Enter

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role, Viewer
-from service.consult_details import Anticoagulant as ConsultAnticoagulant
+from service.condition import Anticoagulant
 from service.consult_details import ConsultDetails
 from service.consults import ask
 from service.db import session_scope
@@ -159,7 +159,7 @@ class TestShare:
 
 def test_the_condition_told_in_a_consult_need_not_be_typed_again(sender: Person, engine: Engine) -> None:
     viewer = Viewer("dr", Role.REFERRER, SMALL)
-    told = ConsultDetails(nihss=17, systolic=201, anticoagulant=ConsultAnticoagulant.WARFARIN)
+    told = ConsultDetails(nihss=17, systolic=201, anticoagulant=Anticoagulant.WARFARIN)
     with session_scope(engine) as session:
         study = find_study(session, "1.2.3", viewer)
         stroke = Specialty.NEUROLOGY
