@@ -150,7 +150,7 @@ def find_alert(session: Session, number: int, viewer: Viewer, *, lock: bool = Fa
     Raises:
         NotFound: otherwise; the two are not told apart.
     """
-    query = select(Alert).where(Alert.id == number, _told(viewer))
+    query = select(Alert).where(Alert.id == number, told_to(viewer))
     if alert := session.scalar(locked(query) if lock else query):
         return alert
     raise NotFound(f"no alert {number}")
@@ -166,7 +166,7 @@ def list_alerts(
     limit: int = 50,
 ) -> Sequence[Alert]:
     """Alerts of which the viewer's hospital was told, newest first."""
-    query = select(Alert).where(_told(viewer))
+    query = select(Alert).where(told_to(viewer))
     if state is not None:
         query = query.where(Alert.state == state)
     if hcode is not None:
@@ -174,6 +174,12 @@ def list_alerts(
     if before is not None:
         query = query.where(Alert.id < before)
     return session.scalars(query.order_by(Alert.id.desc()).limit(limit)).all()
+
+
+def told_to(viewer: Viewer) -> ColumnElement[bool]:
+    """The condition that narrows a query to the alerts of which the viewer's hospital was told."""
+    own = viewer.hcode or ""
+    return true() if viewer.sees_region else or_(Alert.hcode == own, Alert.hub == own)
 
 
 def acknowledge(
@@ -239,8 +245,3 @@ def _answer(session: Session, alert: Alert, who: str, through: Through, at: date
         "through": through.value,
     }
     audit.record(session, who, "alert.acknowledged", study_id=alert.study_id, detail=detail)
-
-
-def _told(viewer: Viewer) -> ColumnElement[bool]:
-    own = viewer.hcode or ""
-    return true() if viewer.sees_region else or_(Alert.hcode == own, Alert.hub == own)

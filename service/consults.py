@@ -203,7 +203,7 @@ def find_consult(session: Session, number: int, viewer: Viewer, *, lock: bool = 
     Raises:
         NotFound: otherwise; the two are not told apart.
     """
-    query = select(Consult).where(Consult.id == number, _concerns(viewer))
+    query = select(Consult).where(Consult.id == number, concerns(viewer))
     if consult := session.scalar(locked(query) if lock else query):
         return consult
     raise NotFound(f"no consult {number}")
@@ -220,7 +220,7 @@ def list_consults(
     limit: int = 50,
 ) -> Sequence[Consult]:
     """Consults that the viewer's hospital asked or was asked, newest first."""
-    query = select(Consult).where(_concerns(viewer))
+    query = select(Consult).where(concerns(viewer))
     if study_id is not None:
         query = query.where(Consult.study_id == study_id)
     if state is not None:
@@ -231,6 +231,12 @@ def list_consults(
     if before is not None:
         query = query.where(Consult.id < before)
     return session.scalars(query.order_by(Consult.id.desc()).limit(limit)).all()
+
+
+def concerns(viewer: Viewer) -> ColumnElement[bool]:
+    """The condition that narrows a query to the consults that the viewer's hospital asked or was asked."""
+    own = viewer.hcode or ""
+    return true() if viewer.sees_region else or_(Consult.hcode == own, Consult.to_hcode == own)
 
 
 def sides_of(consult: Consult, viewer: Viewer) -> frozenset[ConsultSide]:
@@ -287,8 +293,3 @@ def _ring(session: Session, consult: Consult, kind: AlertKind, hcode: str) -> No
 def _record(session: Session, consult: Consult, viewer: Viewer, what: str) -> None:
     detail: audit.Detail = {"consult": consult.id, "hcode": consult.hcode, "to": consult.to_hcode}
     audit.record(session, viewer.username, f"consult.{what}", study_id=consult.study_id, detail=detail)
-
-
-def _concerns(viewer: Viewer) -> ColumnElement[bool]:
-    own = viewer.hcode or ""
-    return true() if viewer.sees_region else or_(Consult.hcode == own, Consult.to_hcode == own)

@@ -185,6 +185,13 @@ def shows_patient(referral: Referral, viewer: Viewer) -> bool:
     return viewer.sees_region or viewer.hcode == referral.from_hcode or referral.state not in FALLEN
 
 
+def patient_shown_to(viewer: Viewer) -> ColumnElement[bool]:
+    """The condition that narrows a query to the referrals of which `shows_patient` is true."""
+    if viewer.sees_region:
+        return true()
+    return (Referral.from_hcode == (viewer.hcode or "")) | Referral.state.not_in(FALLEN)
+
+
 def details_of(referral: Referral) -> ReferralDetails:
     """What the sending doctor told."""
     return ReferralDetails.model_validate(referral.details)

@@ -3,14 +3,14 @@
 import base64
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from sqlalchemy.orm import Session
 
 from service.fhir.bundle import full_url
 from service.fhir.device import device
-from service.fhir.elements import LOINC, Resource, coding, concept, filled, moment, reference
+from service.fhir.document_reference import LETTER_TITLE, REFERRAL_NOTE
+from service.fhir.elements import Resource, concept, filled, moment, reference
 from service.fhir.imaging_study import imaging_study, study_reference
 from service.fhir.organization import organization, organization_reference
 from service.fhir.patient import patient, read_patient_id
@@ -22,9 +22,6 @@ from service.hospitals import find_hospital
 from service.referrals import Referral
 from service.series import series_of
 from service.studies import Study
-
-REFERRAL_NOTE: Final = concept(coding(LOINC, "57133-1", "Referral note"))
-TITLE: Final = "ใบส่งต่อผู้ป่วย"
 
 
 def referral_document(
@@ -94,11 +91,11 @@ def _composition(
             "resourceType": "Composition",
             "id": f"r{referral.id}",
             "status": "final",
-            "type": REFERRAL_NOTE,
+            "type": concept(REFERRAL_NOTE),
             "subject": subject,
             "date": moment(at),
             "author": [organization_reference(referral.from_hcode)],
-            "title": TITLE,
+            "title": LETTER_TITLE,
             "section": [{"title": title, "entry": entries} for title, entries in sections.items() if entries],
         }
     )
@@ -109,7 +106,7 @@ def _letter(referral: Referral, subject: Resource, pdf: bytes, at: datetime) -> 
         "resourceType": "DocumentReference",
         "id": f"r{referral.id}",
         "status": "current",
-        "type": REFERRAL_NOTE,
+        "type": concept(REFERRAL_NOTE),
         "subject": subject,
         "date": moment(at),
         "author": [organization_reference(referral.from_hcode)],
@@ -118,7 +115,7 @@ def _letter(referral: Referral, subject: Resource, pdf: bytes, at: datetime) -> 
                 "attachment": {
                     "contentType": "application/pdf",
                     "language": "th",
-                    "title": TITLE,
+                    "title": LETTER_TITLE,
                     "data": base64.b64encode(pdf).decode(),
                 }
             }

@@ -8,8 +8,10 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer
 from service.errors import NotFound
+from service.fhir.communication_search import read_communication, search_communications
 from service.fhir.criteria import Criteria, Token
 from service.fhir.device import check_device_id, device
+from service.fhir.document_search import read_document, search_documents
 from service.fhir.elements import HCODE, Resource
 from service.fhir.imaging_study import ENDPOINT, endpoint, imaging_study
 from service.fhir.organization import organization
@@ -198,9 +200,13 @@ _READ: Mapping[str, Callable[[Session, Viewer, str, str], Page]] = {
     "Organization": _read_organization,
     "Endpoint": _read_endpoint,
     "Device": _read_device,
+    "Communication": read_communication,
+    "DocumentReference": read_document,
 }
 _SEARCH: Mapping[str, Callable[[Session, Viewer, Criteria, str], Page]] = {
     "Organization": _search_organizations,
     "Endpoint": _search_endpoints,
     "Device": _search_devices,
+    "Communication": search_communications,
+    "DocumentReference": search_documents,
 }
