@@ -45,6 +45,8 @@ class AlertDelivery(Base):
     alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"))
     hop: Mapped[int]
     """0 is the first on the ladder."""
+    corrects: Mapped[bool] = mapped_column(default=False)
+    """It says that what the earlier ones told is not so any more; it is of no hop of the ladder."""
     way: Mapped[Way] = mapped_column(words(Way))
     contact_id: Mapped[int | None] = mapped_column(Id)
     """None for the hub's own pages. No reference: a contact may be forgotten, what it was told may not."""
@@ -70,12 +72,20 @@ def line_of(contact: Contact) -> str:
 
 
 def queue_message(
-    session: Session, alert_id: int, hop: int, contact: Contact, told: str, at: datetime
+    session: Session,
+    alert_id: int,
+    hop: int,
+    contact: Contact,
+    told: str,
+    at: datetime,
+    *,
+    corrects: bool = False,
 ) -> AlertDelivery:
-    """Put one message of a hop in line."""
+    """Put one message of a hop, or one that corrects the earlier ones, in line."""
     row = AlertDelivery(
         alert_id=alert_id,
         hop=hop,
+        corrects=corrects,
         way=contact.way,
         contact_id=contact.id,
         told=told,
@@ -89,12 +99,15 @@ def queue_message(
     return row
 
 
-def note_in_app(session: Session, alert_id: int, hop: int, told: str, proof: str, at: datetime) -> None:
+def note_in_app(
+    session: Session, alert_id: int, hop: int, told: str, proof: str, at: datetime, *, corrects: bool = False
+) -> None:
     """Write down that the hub's own pages tell it: they follow the audit log, which has it."""
     session.add(
         AlertDelivery(
             alert_id=alert_id,
             hop=hop,
+            corrects=corrects,
             way=Way.IN_APP,
             contact_id=None,
             told=told,

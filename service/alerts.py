@@ -4,7 +4,7 @@ Who is told, by what and when is the ladder's business (`service.ladders`); an a
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from service.accounts import Viewer
 from service.alert_deliveries import AlertDelivery, withdraw_messages
 from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import NotFound
+from service.grants import Because, end_grants
 from service.hospitals import find_hospital
 from service.specialties import Specialty
 from service.studies import HUB
@@ -39,6 +40,10 @@ class AlertKind(StrEnum):
 
 CALM: Final = frozenset({AlertKind.REFERRAL_DEPARTED, AlertKind.REFUSED_WORK})
 """Told once, and by night only in the morning; every other kind rings until somebody answers."""
+OF_STUDY: Final = frozenset({AlertKind.FLAG, AlertKind.REFUSED_WORK})
+"""Of a study and nothing else: the hub hospital that is told may open it."""
+SEEN_AFTER: Final = timedelta(hours=12)
+"""So long after somebody answered, or nobody did, the hub hospital still sees the study."""
 
 
 class AlertState(StrEnum):
@@ -50,6 +55,17 @@ class AlertState(StrEnum):
     """It waits for nobody's answer."""
     UNANSWERED = "unanswered"
     """The whole ladder was told, again and again, and nobody answered."""
+    WITHDRAWN = "withdrawn"
+    """What it said is not so any more, and nobody had answered until then."""
+
+
+class Withdrawal(StrEnum):
+    """Why an alert is not so any more."""
+
+    CLEARED = "cleared"
+    """More images came, or the study was analysed again, and the AI flags nothing now."""
+    DISAGREED = "disagreed"
+    """A radiologist has looked and sees no stroke."""
 
 
 class Through(StrEnum):
@@ -96,6 +112,9 @@ class Alert(Base):
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str] = mapped_column(String(100), default="")
     acknowledged_through: Mapped[str] = mapped_column(String(24), default="")
+    withdrawn_at: Mapped[datetime | None]
+    """Also of an alert that somebody has: what they have is not so any more."""
+    withdrawn_because: Mapped[Withdrawal | None] = mapped_column(words(Withdrawal))
 
 
 def raise_alert(
@@ -231,13 +250,20 @@ def acknowledge_by_link(session: Session, token: str) -> Alert:
     return alert
 
 
+def close_sight(session: Session, alert: Alert, actor: str, at: datetime) -> None:
+    """Nobody is told any more: let the hub hospital see the study for a while yet, and then no longer."""
+    end_grants(session, because=Because.ALERT, subject=alert.id, actor=actor, at=at + SEEN_AFTER)
+
+
 def _answer(session: Session, alert: Alert, who: str, through: Through, at: datetime | None) -> None:
-    if alert.state is AlertState.ACKNOWLEDGED:
+    if alert.state in (AlertState.ACKNOWLEDGED, AlertState.WITHDRAWN):
         return
+    moment = at or now()
     alert.state, alert.next_at = AlertState.ACKNOWLEDGED, None
-    alert.acknowledged_at, alert.acknowledged_by = at or now(), who
+    alert.acknowledged_at, alert.acknowledged_by = moment, who
     alert.acknowledged_through = through.value
     withdraw_messages(session, alert.id)
+    close_sight(session, alert, who, moment)
     detail: audit.Detail = {
         "alert": alert.id,
         "hcode": alert.hcode,

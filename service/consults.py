@@ -116,7 +116,9 @@ def ask(
     session.add(consult)
     session.flush()
     if to_hcode != hcode:
-        grant_study(session, study.id, to_hcode, because=Because.CONSULT, subject=consult.id, viewer=viewer)
+        grant_study(
+            session, study.id, to_hcode, because=Because.CONSULT, subject=consult.id, actor=viewer.username
+        )
     _ring(session, consult, AlertKind.CONSULT_ASKED, to_hcode)
     _record(session, consult, viewer, "asked")
     begun = Milestone.ONSET if details.onset is Onset.WITNESSED else Milestone.LAST_KNOWN_WELL
@@ -274,7 +276,7 @@ def _end(session: Session, consult: Consult, viewer: Viewer, ending: str) -> Non
     consult.ended_by, consult.ended_at = viewer.username, now()
     consult.ending = clean(ending).strip()[:LONGEST_QUESTION]
     acknowledge_key(session, alert_key(consult, AlertKind.CONSULT_ANSWERED), viewer)
-    end_grants(session, because=Because.CONSULT, subject=consult.id, viewer=viewer)
+    end_grants(session, because=Because.CONSULT, subject=consult.id, actor=viewer.username)
 
 
 def _heard(session: Session, consult: Consult, viewer: Viewer) -> None:

@@ -1,13 +1,15 @@
-"""Grant: a hospital may see one study of another, which asked it about the study or refers the patient."""
+"""Grant: a hospital may see one study of another, which asked it about the study or refers the patient.
+
+A hub hospital sees a study too that it was alerted about, because nobody nearer answered.
+"""
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, Select, String, select
+from sqlalchemy import ForeignKey, Index, Select, String, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit
-from service.accounts import Viewer
 from service.db import Base, Id, UtcDateTime, locked, now, words
 
 
@@ -16,10 +18,11 @@ class Because(StrEnum):
 
     CONSULT = "consult"
     REFERRAL = "referral"
+    ALERT = "alert"
 
 
 class StudyGrant(Base):
-    """One hospital's sight of one study, for one consult or one referral, while `until` is empty."""
+    """One hospital's sight of one study, for one consult, referral or alert, until `until`."""
 
     __tablename__ = "study_grants"
     __table_args__ = (
@@ -32,14 +35,15 @@ class StudyGrant(Base):
     hcode: Mapped[str] = mapped_column(ForeignKey("hospitals.hcode"))
     because: Mapped[Because] = mapped_column(words(Because))
     subject: Mapped[int] = mapped_column(Id)
-    """The number of the consult or the referral."""
+    """The number of the consult, the referral or the alert."""
     since: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     until: Mapped[datetime | None]
+    """Empty while no end is known; it may lie ahead."""
     granted_by: Mapped[str] = mapped_column(String(100))
 
 
 def grant_study(
-    session: Session, study_id: int, hcode: str, *, because: Because, subject: int, viewer: Viewer
+    session: Session, study_id: int, hcode: str, *, because: Because, subject: int, actor: str
 ) -> None:
     """Show a study to a hospital from now on; audited. One that it is shown already stays as it is."""
     same = _of(because, subject).where(StudyGrant.study_id == study_id, StudyGrant.hcode == hcode)
@@ -49,32 +53,53 @@ def grant_study(
     if known is None:
         known = StudyGrant(study_id=study_id, hcode=hcode, because=because, subject=subject)
         session.add(known)
-    known.since, known.until, known.granted_by = now(), None, viewer.username
+    known.since, known.until, known.granted_by = now(), None, actor
     session.flush()
-    _record(session, "study.shown", known, viewer)
+    _record(session, "study.shown", known, actor)
 
 
 def end_grants(
-    session: Session, *, because: Because, subject: int, viewer: Viewer, hcode: str | None = None
+    session: Session,
+    *,
+    because: Because,
+    subject: int,
+    actor: str,
+    hcode: str | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """End what was granted for a consult or a referral, to one hospital or to all; audited."""
+    """End what was granted for a consult, referral or alert, to one hospital or to all; audited.
+
+    Args:
+        session: A writing session.
+        because: For which of them.
+        subject: Its number.
+        actor: Who ends it.
+        hcode: To which hospital; None for all.
+        at: When it ends; now by default, or a time ahead.
+    """
     query = _of(because, subject).where(StudyGrant.until.is_(None))
     if hcode is not None:
         query = query.where(StudyGrant.hcode == hcode)
     for grant in session.scalars(locked(query)).all():
-        grant.until = now()
-        _record(session, "study.hidden", grant, viewer)
+        grant.until = at or now()
+        _record(session, "study.hidden", grant, actor)
 
 
 def granted_studies(hcode: str) -> Select[int]:
     """The numbers of the studies that are shown to a hospital now."""
-    return select(StudyGrant.study_id).where(StudyGrant.hcode == hcode, StudyGrant.until.is_(None))
+    open_now = or_(StudyGrant.until.is_(None), StudyGrant.until > now())
+    return select(StudyGrant.study_id).where(StudyGrant.hcode == hcode, open_now)
 
 
 def _of(because: Because, subject: int) -> Select[StudyGrant]:
     return select(StudyGrant).where(StudyGrant.because == because, StudyGrant.subject == subject)
 
 
-def _record(session: Session, action: str, grant: StudyGrant, viewer: Viewer) -> None:
-    detail: audit.Detail = {"hcode": grant.hcode, "because": grant.because.value, "subject": grant.subject}
-    audit.record(session, viewer.username, action, study_id=grant.study_id, detail=detail)
+def _record(session: Session, action: str, grant: StudyGrant, actor: str) -> None:
+    detail: audit.Detail = {
+        "hcode": grant.hcode,
+        "because": grant.because.value,
+        "subject": grant.subject,
+        "until": grant.until.isoformat() if grant.until else None,
+    }
+    audit.record(session, actor, action, study_id=grant.study_id, detail=detail)

@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from service import audit
 from service.alert_deliveries import note_in_app, queue_message
-from service.alerts import CALM, Alert, AlertState
+from service.alerts import CALM, OF_STUDY, Alert, AlertState, close_sight
 from service.contacts import Contact, contacts_of_hospital, contacts_of_people
 from service.db import now, session_scope
+from service.grants import Because, grant_study
 from service.hubs import hub_of
 from service.quiet import Limits, Rule, morning, quiet_rule, thai_minute
 from service.rosters import Duty, on_duty
@@ -63,23 +64,26 @@ class Ladder:
         at = self._clock()
         with session_scope(self._engine, write=False) as session:
             due = session.scalars(
-                select(Alert.id)
+                select(Alert)
                 .where(Alert.state == AlertState.RINGING, Alert.next_at <= at)
                 .order_by(Alert.next_at)
                 .limit(ROUND)
             ).all()
-        for number in due:
+            taken = [(each.id, each.study_id) for each in due]
+        for number, study_id in taken:
             with session_scope(self._engine) as session:
-                self._hop(session, number, at)
-        return list(due)
+                self._hop(session, number, study_id, at)
+        return [number for number, _ in taken]
 
-    def _hop(self, session: Session, number: int, at: datetime) -> None:
+    def _hop(self, session: Session, number: int, study_id: int, at: datetime) -> None:
+        # the study first, as everybody takes them: a hop may have it shown to the hub hospital
+        session.get_one(Study, study_id, with_for_update={"read": True, "key_share": True})
         alert = session.get_one(Alert, number, with_for_update=True)
         # another worker, or somebody's answer, may have been there first
         if alert.state is not AlertState.RINGING or alert.next_at is None or alert.next_at > at:
             return
         if alert.hop > len(self._minutes) and at - alert.raised_at >= GIVE_UP_AFTER:
-            self._give_up(session, alert)
+            self._give_up(session, alert, at)
             return
         rule = quiet_rule(session, alert, self._limits, at) if alert.hop == 0 and not alert.quiet else None
         if rule is Rule.NIGHT:
@@ -102,12 +106,19 @@ class Ladder:
         note_in_app(session, alert.id, hop, alert.hcode, f"event alert.{'raised' if hop == 0 else 'hop'}", at)
         if hub and hop:
             note_in_app(session, alert.id, hop, hub, "event alert.hop", at)
+        if hub and alert.kind in OF_STUDY:
+            self._show(session, alert, hub)
         if not pages_alone:
             for told, contact in chosen:
                 queue_message(session, alert.id, hop, contact, told, at)
         if hop:
             detail: audit.Detail = {"alert": alert.id, "hcode": alert.hcode, "hop": hop, "to": alert.hub}
             audit.record(session, HUB, "alert.hop", study_id=alert.study_id, detail=detail)
+
+    def _show(self, session: Session, alert: Alert, hub: str) -> None:
+        """Let the hub hospital open the study that it is told of."""
+        if session.get_one(Study, alert.study_id).hcode != hub:
+            grant_study(session, alert.study_id, hub, because=Because.ALERT, subject=alert.id, actor=HUB)
 
     def _reached(self, alert: Alert, at: datetime) -> int:
         """The hop that it is time for: a hub that stood still leaves out those that it slept through."""
@@ -123,8 +134,9 @@ class Ladder:
             return alert.raised_at + timedelta(minutes=steps[taken - 1])
         return alert.raised_at + timedelta(minutes=steps[-1] * (taken - len(steps) + 1))
 
-    def _give_up(self, session: Session, alert: Alert) -> None:
+    def _give_up(self, session: Session, alert: Alert, at: datetime) -> None:
         alert.state, alert.next_at = AlertState.UNANSWERED, None
+        close_sight(session, alert, HUB, at)
         detail: audit.Detail = {"alert": alert.id, "hcode": alert.hcode, "to": alert.hub}
         audit.record(session, HUB, "alert.unanswered", study_id=alert.study_id, detail=detail)
 

@@ -24,11 +24,12 @@ from service.alert_deliveries import (
     next_message,
     settle_message,
 )
-from service.alerts import Alert, AlertKind, AlertState
+from service.alerts import Alert, AlertKind, AlertState, Withdrawal
 from service.arrivals import clean
 from service.case_numbers import case_number
 from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable
 from service.contacts import Contact, Way
+from service.corrections import correct_contact
 from service.db import now, session_scope
 from service.failures import Failure
 from service.hospitals import find_hospital
@@ -42,8 +43,9 @@ LONGEST_WAIT: Final = timedelta(minutes=1)
 ONE_WAITS: Final = timedelta(seconds=30)
 
 Wake = Callable[[str, datetime | None], object]
-Titles = Mapping[AlertKind, tuple[str, ...]]
-"""What each kind is called, in Thai and in English."""
+Titles = Mapping[AlertKind | Withdrawal, tuple[str, ...]]
+"""What each kind and each withdrawal is called, in Thai and in English."""
+CLOSED: Final = (AlertState.ACKNOWLEDGED, AlertState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Messenger:
     Args:
         engine: The rows.
         channels: The ways that this hub has; a message by another is refused with that reason.
-        titles: What each kind is called.
+        titles: What each kind and each withdrawal is called.
         address: The hub's own address, before the path of a link.
         wake: Puts the next look at a line in line.
         clock: Now; only tests give another.
@@ -134,7 +136,7 @@ class Messenger:
             alert = session.get_one(Alert, row.alert_id)
             contact = session.get(Contact, row.contact_id) if row.contact_id else None
             row.attempts += 1
-            if alert.state is AlertState.ACKNOWLEDGED:
+            if alert.state in CLOSED and not row.corrects:
                 settle_message(session, row, TellState.WITHDRAWN, "", at)
             elif at - row.created_at >= GIVE_UP_AFTER:
                 settle_message(session, row, TellState.EXPIRED, f"not in an hour; last: {row.proof}", at)
@@ -165,11 +167,12 @@ class Messenger:
 
     def _message(self, session: Session, alert: Alert, row: AlertDelivery) -> Message:
         hospital = find_hospital(session, alert.hcode)
+        why = alert.withdrawn_because if row.corrects else None
         return Message(
             number=row.id,
             alert=alert.id,
-            kind=alert.kind.value,
-            titles=self._titles[alert.kind],
+            kind=f"{alert.kind.value}_withdrawn" if why else alert.kind.value,
+            titles=self._titles[why or alert.kind],
             case=case_number(alert.study_id),
             hcode=alert.hcode,
             hospital=f"{hospital.name_th} · {hospital.name_en}",
@@ -180,7 +183,10 @@ class Messenger:
 
 
 def _settle(session: Session, line: str, outcome: _Outcome, at: datetime) -> None:
-    row = session.get_one(AlertDelivery, outcome.number, with_for_update=True)
+    row = session.get_one(AlertDelivery, outcome.number)
+    # the alert first, as whoever withdraws it takes them
+    alert = session.get_one(Alert, row.alert_id, with_for_update=True)
+    session.refresh(row, with_for_update=True)
     until = at + ONE_WAITS
     if outcome.spare:
         until = circuits.note_failure(session, line, outcome.proof, at, longest=LONGEST_WAIT)
@@ -191,5 +197,7 @@ def _settle(session: Session, line: str, outcome: _Outcome, at: datetime) -> Non
         outcome.state is TellState.REFUSED and row.state is TellState.WAITING
     ):
         settle_message(session, row, outcome.state, outcome.proof, at)
+        if outcome.state is TellState.DELIVERED and alert.withdrawn_at and not row.corrects:
+            correct_contact(session, alert, row, at)
     elif row.state is TellState.WAITING:
         row.next_at, row.proof = until, clean(outcome.proof)[:LONGEST_PROOF]

@@ -83,6 +83,8 @@ def _taken_lately(session: Session, alert: Alert, at: datetime) -> bool:
         Alert.hcode == alert.hcode,
         Alert.id < alert.id,
         Alert.state == AlertState.ACKNOWLEDGED,
+        # who had it was told that it is not so: now it is, once more
+        Alert.withdrawn_at.is_(None),
         Alert.acknowledged_at > at - AGAIN_WITHIN,
     )
     return session.scalar(query.limit(1)) is not None

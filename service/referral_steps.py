@@ -87,7 +87,7 @@ def request_referral(session: Session, referral: Referral, viewer: Viewer, *, ve
             referral.to_hcode,
             because=Because.REFERRAL,
             subject=referral.id,
-            viewer=viewer,
+            actor=viewer.username,
         )
     _note(session, referral, viewer, Verb.REQUEST)
     times = {Milestone.ONSET: details.onset_at, Milestone.LAST_KNOWN_WELL: details.last_known_well_at}
@@ -189,7 +189,7 @@ def move_referral(
     _check_reason(verb, reason, note)
     _move(session, referral, viewer, verb, version=version, reason=reason, note=note)
     if referral.state in FALLEN:
-        end_grants(session, because=Because.REFERRAL, subject=referral.id, viewer=viewer)
+        end_grants(session, because=Because.REFERRAL, subject=referral.id, actor=viewer.username)
     _note(session, referral, viewer, verb)
 
 

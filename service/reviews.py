@@ -15,6 +15,7 @@ from model.stroke import Decision, StrokeType
 from service import audit
 from service.accounts import Viewer
 from service.arrivals import clean
+from service.corrections import follow_review
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import NotReady
 from service.findings import Analysis, analysis_of, findings_of
@@ -129,6 +130,8 @@ def review_finding(
     study.reviewed_at = now()
     set_flags(session, study, seen)
     note_review(session, viewer, f"study.{verdict.value}", review)
+    if verdict is not Verdict.NOT_ASSESSABLE:
+        follow_review(session, study, seen, review.id, viewer.username)
     return review
 
 
@@ -162,8 +165,11 @@ def withdraw_review(session: Session, study: Study, viewer: Viewer) -> Review:
     session.flush()
     before = standing_review(session, analysis)
     study.reviewed_at = before.at if before else None
-    set_flags(session, study, _stated(before) if before else _flagged(session, analysis))
+    stand = _stated(before) if before else _flagged(session, analysis)
+    set_flags(session, study, stand)
     note_review(session, viewer, "study.withdrawn", undone)
+    if stand:
+        follow_review(session, study, stand, undone.id, viewer.username)
     return undone
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from service.alert_deliveries import TellState, messages_of
-from service.alerts import Alert, AlertKind, AlertState, acknowledge, find_alert, list_alerts
+from service.alerts import Alert, AlertKind, AlertState, Withdrawal, acknowledge, find_alert, list_alerts
 from service.api.access import Look, OnCall, Work, note_read
 from service.api.problems import responses
 from service.case_numbers import case_number
@@ -23,6 +23,8 @@ class MessageOut(BaseModel):
     """One message of an alert."""
 
     hop: int
+    corrects: bool
+    """It says that what the earlier messages told is not so any more."""
     way: Way
     told: str
     """Username of the person, or code of the hospital."""
@@ -51,6 +53,8 @@ class AlertOut(BaseModel):
     acknowledged_at: datetime | None
     acknowledged_by: str
     acknowledged_through: str
+    withdrawn_at: datetime | None = Field(description="when it was found not to be so any more")
+    withdrawn_because: Withdrawal | None
 
 
 class AlertWithMessages(AlertOut):

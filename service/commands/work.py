@@ -11,7 +11,7 @@ import typer
 from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
-from service.alerts import AlertKind
+from service.alerts import AlertKind, Withdrawal
 from service.channels.opening import open_channels
 from service.commands.opening import open_process
 from service.consult_clock import consult_clock
@@ -92,9 +92,11 @@ def work(
 
 
 def titles() -> Titles:
-    """What each kind of alert is called in a message, in Thai and in English."""
+    """What each kind of alert, and its withdrawal, is called in a message, in Thai and in English."""
     speakers = [Words(language) for language in Language]
-    return {kind: tuple(words(f"alert.kind.{kind.value}") for words in speakers) for kind in AlertKind}
+    kinds = {kind: tuple(words(f"alert.kind.{kind.value}") for words in speakers) for kind in AlertKind}
+    whys = {why: tuple(words(f"alert.withdrawn.{why.value}") for words in speakers) for why in Withdrawal}
+    return {**kinds, **whys}
 
 
 def _open_detector(settings: Settings) -> Detector:

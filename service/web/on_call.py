@@ -96,6 +96,8 @@ def show_alert(number: Number, request: Request, viewer: OnCall, session: Look) 
 def take(number: Number, request: Request, viewer: OnCall, session: Work) -> Response:
     """Say that one has it, and go where it leads."""
     alert = acknowledge(session, number, viewer, through=Through.PAGE)
+    if alert.withdrawn_at is not None:
+        return see_other(request, f"/alerts/{number}", flash="alert_withdrawn")
     mine = alert.acknowledged_by == viewer.username
     return see_other(request, alert.path, flash="alert_taken" if mine else "alert_taken_before")
 

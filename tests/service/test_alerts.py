@@ -1,6 +1,5 @@
 """Alerts from raising to answer: ladder, quiet rules, lines to channels that are down, restarts."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from model.stroke import Refusal, StrokeType
 from service import circuits
 from service.accounts import OPERATOR, Role, Viewer, add_account
-from service.alert_deliveries import AlertDelivery, TellState, lines_due, messages_of
+from service.alert_deliveries import TellState
 from service.alerts import (
     Alert,
     AlertKind,
@@ -28,14 +27,13 @@ from service.announcements import announce_outcome
 from service.audit import AuditEntry
 from service.case_numbers import case_number
 from service.channels.email import Email, Security, Server
-from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable
+from service.channels.message import Later, Refused, Unreachable
 from service.contacts import Contact, Way, add_contact, find_contact, remove_contact
 from service.db import session_scope
 from service.errors import NotFound
 from service.events import events_after
 from service.hospital_modes import Mode, switch_mode
 from service.ladders import Ladder, unreached
-from service.messengers import Messenger
 from service.quiet import Limits, morning
 from service.reviews import review_finding
 from service.rosters import add_shift
@@ -44,90 +42,10 @@ from service.states import Lane
 from service.studies import Study, mark_failed, mark_refused
 from service.verdicts import Verdict
 from tests.mail import mail_server
+from tests.service.alerting import KUMPHAWAPI, START, Night
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed, registered
 
-START = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
-"""Ten in the morning in Thailand."""
-KUMPHAWAPI = "11015"
 FIRST = Viewer("first", Role.REFERRER, KUMPHAWAPI)
-
-
-class Recorder:
-    """A channel in memory: what it was given, and what it makes of the next."""
-
-    def __init__(self) -> None:
-        self.taken: list[tuple[str, Message]] = []
-        self.trouble: Exception | None = None
-
-    def send(self, message: Message, to: Destination) -> str:
-        if self.trouble is not None:
-            raise self.trouble
-        self.taken.append((to.address, message))
-        return f"taken {len(self.taken)}"
-
-    @property
-    def to(self) -> list[str]:
-        return [address for address, _ in self.taken]
-
-
-class Night:
-    """A hub whose clock the test turns: its rows, its ladder, its messenger."""
-
-    def __init__(self, engine: Engine, limits: Limits | None = None) -> None:
-        self.engine, self.at = engine, START
-        self.mail, self.hook = Recorder(), Recorder()
-        self.wakes: list[tuple[str, datetime | None]] = []
-        self.channels: dict[Way, Channel] = {Way.EMAIL: self.mail, Way.WEBHOOK: self.hook}
-        self.ladder = Ladder(engine, limits=limits, clock=lambda: self.at)
-        self.messenger = Messenger(
-            engine,
-            self.channels,
-            titles={kind: ("ไทย", kind.value) for kind in AlertKind},
-            address="https://hub.example",
-            wake=lambda line, at: self.wakes.append((line, at)),
-            clock=lambda: self.at,
-        )
-
-    def raise_flag(
-        self, study: str = "1.2.3", *, hcode: str = KUMPHAWAPI, kind: AlertKind = AlertKind.FLAG
-    ) -> int:
-        with session_scope(self.engine) as session:
-            found = session.scalar(select(Study).where(Study.study_instance_uid == study))
-            row = found or registered(session, study, hcode=hcode)
-            key = f"{kind.value}:{row.id}:{len(list_alerts(session, OPERATOR, limit=200))}"
-            alert = raise_alert(
-                session, kind, hcode=hcode, study_id=row.id, path=f"/studies/{study}", key=key, at=self.at
-            )
-            return alert.id
-
-    def forward(self, **how_far: float) -> None:
-        """Let time pass, and do all that is due then."""
-        self.at += timedelta(**how_far)
-        self.run()
-
-    def run(self) -> None:
-        self.ladder.climb()
-        with session_scope(self.engine, write=False) as session:
-            due = lines_due(session, self.at)
-        for line in due:
-            self.messenger.tell({"line": line})
-
-    def alert(self, number: int) -> Alert:
-        with session_scope(self.engine, write=False) as session:
-            return find_alert(session, number, OPERATOR)
-
-    def messages(self, number: int) -> Sequence[AlertDelivery]:
-        with session_scope(self.engine, write=False) as session:
-            return [each for each in messages_of(session, number) if each.way is not Way.IN_APP]
-
-    def on_call(self, hcode: str, *names: str) -> None:
-        """Put people on call in this order, each with an address of their own."""
-        with session_scope(self.engine) as session:
-            for place, name in enumerate(names, start=1):
-                add_account(session, name, Role.REFERRER, hcode=hcode)
-                times = {"starts_at": START - timedelta(hours=1), "ends_at": START + timedelta(days=2)}
-                add_shift(session, OPERATOR, hcode, name, place=place, **times)
-                add_contact(session, OPERATOR, Way.EMAIL, f"{name}@x.example", username=name)
 
 
 @pytest.fixture
@@ -255,7 +173,7 @@ class TestLadder:
         again = Ladder(night.engine, clock=lambda: night.at)
         assert (night.ladder.climb(), again.climb()) == ([number], [])
         with session_scope(night.engine) as session:
-            again._hop(session, number, night.at)
+            again._hop(session, number, night.alert(number).study_id, night.at)
         assert [each.hop for each in night.messages(number)] == [0]
 
 

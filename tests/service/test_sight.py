@@ -24,7 +24,7 @@ CONSULT = Because.CONSULT
 
 def show(session: Session, uid: str = "1.2.3", subject: int = 1, because: Because = CONSULT) -> None:
     study = find_study(session, uid, OPERATOR)
-    grant_study(session, study.id, LOEI, because=because, subject=subject, viewer=OWNER)
+    grant_study(session, study.id, LOEI, because=because, subject=subject, actor=OWNER.username)
 
 
 def listed(session: Session, viewer: Viewer = HELPER, **how: object) -> list[str]:
@@ -46,7 +46,7 @@ class TestSeeing:
             find_study(three, "1.2.3", HELPER)
         show(three)
         assert find_study(three, "1.2.3", HELPER).hcode == UDON
-        end_grants(three, because=CONSULT, subject=1, viewer=OWNER)
+        end_grants(three, because=CONSULT, subject=1, actor=OWNER.username)
         with pytest.raises(NotFound):
             find_study(three, "1.2.3", HELPER)
 
@@ -67,13 +67,13 @@ class TestSeeing:
     def test_two_reasons_end_one_by_one(self, three: Session) -> None:
         show(three, subject=1)
         show(three, subject=1, because=Because.REFERRAL)
-        end_grants(three, because=CONSULT, subject=1, viewer=OWNER)
+        end_grants(three, because=CONSULT, subject=1, actor=OWNER.username)
         assert find_study(three, "1.2.3", HELPER)
 
     def test_showing_again_after_the_end_opens_the_same_grant(self, three: Session) -> None:
         show(three)
         show(three)
-        end_grants(three, because=CONSULT, subject=1, viewer=OWNER, hcode=LOEI)
+        end_grants(three, because=CONSULT, subject=1, actor=OWNER.username, hcode=LOEI)
         show(three)
         assert len(three.scalars(select(StudyGrant)).all()) == 1
         actions = three.scalars(select(AuditEntry.action).where(AuditEntry.actor == "somchai")).all()

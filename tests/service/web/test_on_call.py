@@ -7,10 +7,12 @@ from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role
 from service.alert_deliveries import messages_of
-from service.alerts import AlertKind, find_alert, raise_alert
+from service.alerts import AlertKind, Withdrawal, find_alert, raise_alert
 from service.contacts import Way, add_contact
+from service.corrections import withdraw_flags
 from service.db import session_scope
 from service.ladders import Ladder
+from service.sight import find_study
 from service.thai_time import THAILAND
 from tests.service.factories import HN, LOEI, NAME, UDON, registered
 from tests.service.web.conftest import Enter, Person
@@ -115,3 +117,18 @@ class TestLink:
 def test_the_menu_leads_there_for_who_can_be_on_call(enter: Enter) -> None:
     assert 'href="/on-call"' in enter(Role.SPECIALIST).get("/account").text
     assert 'href="/on-call"' not in enter(Role.VENDOR).get("/account").text
+
+
+def test_an_alert_that_is_not_so_any_more_says_why_and_cannot_be_taken(
+    enter: Enter, engine: Engine, number: int
+) -> None:
+    someone = enter(Role.REFERRER)
+    with session_scope(engine) as session:
+        withdraw_flags(session, find_study(session, "1.2.3", OPERATOR), Withdrawal.DISAGREED, "reader")
+        token = messages_of(session, number)[-1].token
+    for path in (f"/alerts/{number}", f"/a/{token}", "/on-call"):
+        page = someone.get(path).text
+        assert "รังสีแพทย์ไม่เห็นโรคหลอดเลือดสมอง" in page, path
+        assert "รับเรื่อง</button>" not in page, path
+    answer = someone.post(f"/alerts/{number}/acknowledge", {}, **PAGE)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/alerts/{number}")
