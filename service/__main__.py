@@ -24,6 +24,7 @@ COMMANDS = {
     "tls": "service.commands.tls",
     "deliver": "service.commands.deliver",
     "roster": "service.commands.rosters",
+    "moph": "service.commands.moph",
     "audit": "service.commands.audit",
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",

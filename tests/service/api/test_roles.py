@@ -64,8 +64,10 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         NAMED,
         (
             "GET /api/v1/destinations",
+            "GET /api/v1/hospitals/{hcode}/43-files.zip",
             "GET /api/v1/referrals",
             "GET /api/v1/referrals/{number}",
+            "GET /api/v1/referrals/{number}/43-files.zip",
             "GET /api/v1/referrals/{number}/letter.pdf",
             "GET /api/v1/referrals/{number}/links",
             "GET /api/v1/referrals/{number}/package.zip",
