@@ -108,8 +108,8 @@ def cohen_kappa(pairs: Ratings, categories: Sequence[str], *, level: Level = Lev
         return _without(name, Undefined.ONE_CATEGORY, counts, categories, observed)
     value = (observed - expected) / (1 - expected)
     spread = weights - ((weights @ columns)[:, None] + (rows @ weights)[None, :]) * (1 - value)
-    inner = float((table * spread**2).sum()) - (value - expected * (1 - value)) ** 2
-    error = float(np.sqrt(max(inner, 0.0) / len(pairs))) / (1 - expected)
+    inner = float((table * (spread - (table * spread).sum()) ** 2).sum())
+    error = float(np.sqrt(inner / len(pairs))) / (1 - expected)
     ends = _ends(value, error, observed, expected, len(pairs), Z95)
     return _agreement(name, value, ends, observed, expected, counts, categories)
 
