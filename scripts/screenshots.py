@@ -15,12 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from pacs_gateway.sender import Peer
 from scripts import demo
+from scripts.handoff import RECEIVER, hand_off, other_pacs
 from service.roles import PERMISSIONS, Role
 from service.settings import read_settings
 from service.web.page import NAVIGATION
@@ -29,6 +31,22 @@ WIDTHS = {1440: 900, 1024: 768, 390: 844}
 THEMES = ("dark", "light")
 LANGUAGES = ("th", "en")
 DEFECTS = Path(__file__).with_name("defects.js")
+DOORS = """
+[[provider]]
+name = "moph"
+kind = "provider_id"
+label_th = "เข้าด้วย Provider ID"
+label_en = "Provider ID"
+health_client_id = "hub"
+client_id = "hub"
+
+[[provider]]
+name = "hospital"
+label_th = "บัญชีโรงพยาบาล"
+label_en = "Hospital account"
+issuer = "https://login.example"
+client_id = "hub"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,7 @@ class View:
 def views(client: httpx.Client) -> Iterator[View]:
     """Every place of the navigation, a study of each state, and the pages without a place."""
     yield View("login", None, "/login")
+    yield View("login-left", None, "/login?left=hospital")
     for place in NAVIGATION:
         may = place.permission in (None, *PERMISSIONS[Role.RADIOLOGIST])
         role = Role.RADIOLOGIST if may else Role.ADMIN
@@ -52,6 +71,10 @@ def views(client: httpx.Client) -> Iterator[View]:
     yield View("selftest-vendor", Role.VENDOR, "/selftest")
     yield View("not-found", Role.RADIOLOGIST, "/studies/9.9")
     yield View("not-allowed", Role.VENDOR, "/console")
+    yield View("account", Role.REFERRER, "/account")
+    yield View("accounts", Role.ADMIN, "/console/accounts")
+    yield View("accounts-one", Role.ADMIN, "/console/accounts/specialist.demo")
+    yield from views_of_care(client)
     seen: dict[str, str] = {}
     for study in client.get("/api/v1/studies").json()["studies"]:
         seen.setdefault(study["state"], study["study_instance_uid"])
@@ -59,6 +82,23 @@ def views(client: httpx.Client) -> Iterator[View]:
         yield View(f"study-{state}", Role.RADIOLOGIST, f"/studies/{uid}")
         if state == "clear":
             yield View("study-clear-referrer", Role.REFERRER, f"/studies/{uid}")
+
+
+def views_of_care(client: httpx.Client) -> Iterator[View]:
+    """What follows a flag: the forms, a thread, a referral, an alert, and the link for who has no account."""
+    consult = client.get("/api/v1/consults").json()["consults"][0]
+    referral = client.get("/api/v1/referrals").json()["referrals"][0]
+    alert = client.get("/api/v1/alerts").json()["alerts"][0]
+    link = client.post(f"/api/v1/referrals/{referral['number']}/links", json={"hours": 1}).json()
+    own = client.get("/api/v1/studies", params={"hospital": RECEIVER}).json()["studies"][0][
+        "study_instance_uid"
+    ]
+    yield View("consult", Role.SPECIALIST, f"/consults/{consult['id']}")
+    yield View("consult-form", Role.REFERRER, f"/studies/{own}/consult")
+    yield View("referral", Role.SPECIALIST, f"/referrals/{referral['number']}")
+    yield View("referral-form", Role.REFERRER, f"/studies/{own}/refer")
+    yield View("alert", Role.SPECIALIST, f"/alerts/{alert['id']}")
+    yield View("share", None, urlsplit(link["address"]).path)
 
 
 def work(client: httpx.Client) -> None:
@@ -97,6 +137,14 @@ def pictures(browser: Browser, address: str, client: httpx.Client, password: str
     return wrong
 
 
+def doors(data: Path) -> Path:
+    """A list of two identity providers, so that the door can be seen with them; neither is asked anything."""
+    data.mkdir(parents=True, exist_ok=True)
+    listed = data / "providers.toml"
+    listed.write_text(DOORS, encoding="utf-8")
+    return listed
+
+
 def sign_in(page: Page, role: Role, password: str) -> None:
     """Through the form."""
     page.goto("/login")
@@ -122,16 +170,24 @@ def main() -> None:
     shutil.rmtree(data, ignore_errors=True)
     http_port, dicom_port = demo.free_port(0), demo.free_port(0)
     environment = os.environ | {
-        "HUB_DATA": str(data), "HUB_HTTP_PORT": str(http_port), "HUB_DICOM_PORT": str(dicom_port)
+        "HUB_DATA": str(data), "HUB_HTTP_PORT": str(http_port), "HUB_DICOM_PORT": str(dicom_port),
+        "HUB_PROVIDERS": str(doors(data)),
     }  # fmt: skip
     settings = read_settings(environment)
-    token, _, password = demo.prepare(settings)
+    token, answers, password = demo.prepare(settings)
     address = f"http://127.0.0.1:{http_port}"
     with demo.hub(environment, address), sync_playwright() as playwright:
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=address, headers=headers, timeout=30) as client:
-            demo.send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
+            flagged = demo.send_and_print(parcels, Peer(settings.ae_title, "127.0.0.1", dicom_port), client)
             work(client)
+            others = {"Authorization": f"Bearer {answers}"}
+            with (
+                httpx.Client(base_url=address, headers=others, timeout=30) as receiver,
+                other_pacs(demo.DEMO / "other-pacs") as pacs,
+            ):
+                away = next(each for each in flagged if demo.CALLERS.get(each.calling_ae) != RECEIVER)
+                hand_off(client, receiver, away.study_instance_uid, pacs, demo.say)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             wrong = pictures(browser, address, client, password, arguments.out)
             browser.close()

@@ -54,6 +54,8 @@ class Entry:
     choices: tuple[str, ...]
     """The hospitals to choose from; empty where there is nothing to choose."""
     seen_is_due: bool
+    method: str
+    """How they proved who they are: password, or the name of a provider."""
 
     def chosen(self) -> Viewer:
         """The viewer.
@@ -102,6 +104,7 @@ def enter_by_cookie(session: Session, key: str, *, idle: timedelta) -> Entry:
         viewer=_viewer(account, row.hcode, choices),
         choices=choices if len(choices) > 1 else (),
         seen_is_due=moment - row.seen_at > SEEN_EVERY,
+        method=row.method,
     )
 
 

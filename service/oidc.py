@@ -86,6 +86,17 @@ class OidcDoor:
         claims = self._claims(str(tokens.get("id_token", "")), nonce, tokens.get("access_token"))
         return Person(self.issuer, str(claims["sub"]))
 
+    def way_out(self, *, redirect_uri: str) -> str | None:
+        """Where a person signs out at the provider itself. OpenID Connect RP-Initiated Logout 1.0, section 2.
+
+        No ID token is kept to hint with: the provider knows the hub by its client_id, and may ask the person.
+        """
+        endpoint = self._described().get("end_session_endpoint")
+        if not endpoint:
+            return None
+        asked = urlencode({"client_id": self.client_id, "post_logout_redirect_uri": redirect_uri})
+        return f"{endpoint}{'&' if '?' in str(endpoint) else '?'}{asked}"
+
     def _exchange(self, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",

@@ -49,6 +49,10 @@ class ProviderIdDoor:
         }
         return f"{self.health}/oauth/redirect?{urlencode(asked)}"
 
+    def way_out(self, *, redirect_uri: str) -> str | None:
+        """None: the ministry's manual (1 July 2024) has no address at which a browser signs out."""
+        return None
+
     def person(self, answer: Mapping[str, str], *, nonce: str, verifier: str, redirect_uri: str) -> Person:
         """Who came back with this answer."""
         if "code" not in answer:

@@ -10,6 +10,9 @@ The file is TOML, a table `[[provider]]` each; secrets are in files of their own
     issuer = "https://login.example.go.th"
     client_id = "imaging-hub"
     client_secret_file = "/run/secrets/oidc"
+
+At the provider the hub's addresses are to be registered: `/login/from/NAME` to come back to after signing in,
+and `/login` after signing out.
 """
 
 import tomllib
@@ -41,6 +44,14 @@ class Door(Protocol):
 
         Raises:
             NotSignedIn: the answer proves nothing.
+            Unavailable: the provider does not answer.
+        """
+        ...
+
+    def way_out(self, *, redirect_uri: str) -> str | None:
+        """Where a person signs out at the provider itself; None where it offers no such place.
+
+        Raises:
             Unavailable: the provider does not answer.
         """
         ...

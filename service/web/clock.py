@@ -45,17 +45,23 @@ def show_clock(
     entry: Browser,
     request: Request,
     session: Look,
-    hospital: Annotated[str | None, Query(pattern=r"^\d{5}$")] = None,
+    hospital: Annotated[str | None, Query(pattern=r"^(\d{5})?$")] = None,
+    now: bool = False,
 ) -> Response:
-    """The last twelve months of a hospital, or of all that the viewer may see."""
+    """The last twelve months of a hospital, or of all that the viewer may see.
+
+    A whole region takes seconds: its page comes at once, says so, and asks again for the figures (`now`).
+    """
     viewer = entry.chosen().must(Permission.READ_STUDIES)
-    hcode = hospital if viewer.sees_region else viewer.hcode
+    hcode = hospital or None if viewer.sees_region else viewer.hcode
     if hcode is not None:
         find_hospital(session, hcode)
     first = year_ago()
-    figures = clock_figures(session, viewer, hcode=hcode, first=first, months=MONTHS)
+    waits = hcode is None and not now
+    figures = [] if waits else clock_figures(session, viewer, hcode=hcode, first=first, months=MONTHS)
     names = hospital_names(session, thai=True) if viewer.sees_region else {}
-    note_read(request, session, viewer, "clock.read")
+    if not waits:
+        note_read(request, session, viewer, "clock.read")
     return render(
         request,
         "clock.html",
@@ -63,6 +69,7 @@ def show_clock(
         rows=_rows(figures),
         months=[add_months(first, n) for n in range(MONTHS)],
         hospital=hcode,
+        waits=waits,
         names=names,
         width=WIDTH,
     )

@@ -21,8 +21,8 @@ from service.identities import account_of, follow_hospitals, note_stranger
 from service.oidc import Person
 from service.sign_in_attempts import begin_attempt, note_success
 from service.sign_in_doors import Listed
-from service.web.entrance import admit
-from service.web.page import address_of_client, local, render
+from service.web.entrance import admit, sign_in_page
+from service.web.page import address_of_client, local
 
 router = APIRouter(include_in_schema=False)
 
@@ -86,6 +86,18 @@ def come_back(name: Name, request: Request) -> Response:
     return _let_in(request, name, person, kept["next"])
 
 
+@router.get("/login/out-of/{name}")
+def sign_out_there(name: Name, request: Request) -> Response:
+    """Send the browser to where the provider's own session ends."""
+    try:
+        address = _listed(request, name).door.way_out(redirect_uri=f"{_root(request)}/login")
+    except Unavailable:
+        return _again(request, "unavailable", 503)
+    if address is None:
+        return _again(request, "no_way_out", 200)
+    return RedirectResponse(address, 303)
+
+
 def _let_in(request: Request, name: str, person: Person, next: str) -> Response:
     lifetime = timedelta(hours=request.app.state.settings.session_hours)
     with session_scope(request.app.state.engine) as session:
@@ -123,8 +135,11 @@ def _listed(request: Request, name: str) -> Listed:
 
 
 def _way_back(request: Request, name: str) -> str:
-    root = request.app.state.settings.public_url or str(request.base_url).rstrip("/")
-    return f"{root}/login/from/{name}"
+    return f"{_root(request)}/login/from/{name}"
+
+
+def _root(request: Request) -> str:
+    return request.app.state.settings.public_url or str(request.base_url).rstrip("/")
 
 
 def _turned_away(request: Request, name: str, reason: str) -> None:
@@ -135,8 +150,6 @@ def _turned_away(request: Request, name: str, reason: str) -> None:
 def _again(
     request: Request, refused: str, status: int, *, minutes: int = 0, code: str | None = None
 ) -> Response:
-    response = render(
-        request, "login.html", status=status, next="/", refused=refused, minutes=minutes, code=code
-    )
+    response = sign_in_page(request, status=status, refused=refused, minutes=minutes, code=code)
     response.delete_cookie(COOKIE, path="/login")
     return response

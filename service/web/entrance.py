@@ -11,6 +11,7 @@ from service.api.csrf import SESSION_COOKIE, OwnForm
 from service.browser_sessions import choose_hospital
 from service.errors import NotSignedIn, TooManyAttempts
 from service.hospitals import find_hospital
+from service.sign_in_doors import Listed
 from service.web.page import address_of_client, drop_session, home_of, local, render, see_other, set_cookie
 
 router = APIRouter(include_in_schema=False)
@@ -19,9 +20,28 @@ Next = Annotated[str, Form(max_length=500)]
 
 
 @router.get("/login")
-def show_login(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
-    """The form."""
-    return render(request, "login.html", next=local(next), refused=None, minutes=0)
+def show_login(
+    request: Request,
+    next: Annotated[str, Query(max_length=500)] = "/",
+    left: Annotated[str, Query(max_length=60)] = "",
+) -> Response:
+    """The form; after a sign-out also the provider that one has `left` the hub from and is still known to."""
+    return sign_in_page(request, next=next, left=request.app.state.doors.get(left))
+
+
+def sign_in_page(
+    request: Request,
+    *,
+    status: int = 200,
+    next: str = "/",
+    refused: str | None = None,
+    minutes: int = 0,
+    code: str | None = None,
+    left: Listed | None = None,
+) -> Response:
+    """The form, with what kept somebody out (`refused`: a key of the texts), or a provider still known to."""
+    values = {"next": local(next), "refused": refused, "minutes": minutes, "code": code, "left": left}
+    return render(request, "login.html", status=status, **values)
 
 
 @router.post("/login", dependencies=[OwnForm])
@@ -42,17 +62,10 @@ def login(
             lifetime=timedelta(hours=state.settings.session_hours),
         )
     except NotSignedIn as refusal:
-        return render(
-            request, "login.html", status=refusal.status, next=local(next), refused="wrong", minutes=0
-        )
+        return sign_in_page(request, status=refusal.status, next=next, refused="wrong")
     except TooManyAttempts as refusal:
-        response = render(
-            request,
-            "login.html",
-            status=refusal.status,
-            next=local(next),
-            refused="locked",
-            minutes=refusal.minutes,
+        response = sign_in_page(
+            request, status=refusal.status, next=next, refused="locked", minutes=refusal.minutes
         )
         response.headers["Retry-After"] = str(refusal.minutes * 60)
         return response
@@ -99,6 +112,9 @@ def logout(
 ) -> Response:
     """Sign out, here or everywhere."""
     entrance.leave(session, entry, everywhere=everywhere)
-    response = see_other(request, "/login", flash="signed_out")
+    # a link and no redirect: a form of ours may lead nowhere else (form-action), and the provider's
+    # session may serve other systems, which only the person can know
+    place = f"/login?left={entry.method}" if entry.method in request.app.state.doors else "/login"
+    response = see_other(request, place, flash="signed_out")
     drop_session(response)
     return response

@@ -13,7 +13,8 @@ const start = () => new Promise((resolve) => {
 let callback = (request, response) => response.writeHead(503).end();
 await start();
 const provider = new Provider(`http://127.0.0.1:${port}`, {
-  clients: [{ client_id: "imaging-hub", client_secret: "a secret of the tests", redirect_uris: [redirect] }],
+  clients: [{ client_id: "imaging-hub", client_secret: "a secret of the tests", redirect_uris: [redirect],
+    post_logout_redirect_uris: [new URL("/login", redirect).href] }],
   pkce: { required: () => true },
   cookies: { keys: ["only for tests"] },
 });

@@ -43,7 +43,8 @@ def test_the_page_shows_the_year_and_names_nobody(enter: Enter, engine: Engine) 
     assert HN not in page
     assert "<select" not in page.partition("<main")[2]  # one hospital sees its own
     region = enter(Role.ADMIN, None)
-    assert 'class="months"' in region.get("/clock").text
+    assert "/clock?now=true" in region.get("/clock?hospital=").text
+    assert 'class="months"' in region.get("/clock?now=true").text
     assert 'class="months"' not in region.get(f"/clock?hospital={LOEI}").text
     assert region.get("/clock?hospital=99999").status_code == 404
 

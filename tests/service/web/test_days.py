@@ -270,6 +270,50 @@ def test_an_administrators_day(house: House) -> None:
     expect(page.locator(f"form[action='/console/studies/{refused}/again']")).to_have_count(0)
 
 
+def test_an_administrator_closes_an_account_and_its_person_is_out_at_once(house: House) -> None:
+    theirs = house.enter(Role.VENDOR, UDON)
+    name = (theirs.locator(".whoami").text_content() or "").split()[0]
+    page = house.enter(Role.ADMIN, english=True)
+    page.goto("/console/accounts")
+    page.fill("input[name=find]", name)
+    page.press("input[name=find]", "Enter")
+    page.locator(ROWS, has_text=name).locator("a").click()
+    page.fill("input[name=label]", "gateway")
+    page.click("form[action$='/tokens'] button")
+    key = page.locator("section.flash code").inner_text()
+    assert house.hub.client.get("/api/v1/receipts", headers={"Authorization": f"Bearer {key}"}).is_success
+    page.click("form[action$='/close'] button")
+    expect(page.locator("h1 .badge")).to_be_visible()
+    expect(page.locator("section.flash code")).to_have_count(0)  # shown once
+    theirs.reload()
+    expect(theirs.locator("input[name=password]")).to_be_visible()
+    answer = house.hub.client.get("/api/v1/receipts", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 401
+
+
+def test_the_clock_of_the_region_comes_by_itself(house: House) -> None:
+    page = house.enter(Role.ADMIN)
+    page.goto("/clock")
+    expect(page.locator("#figures svg.months").first).to_be_visible()
+    page.click("form[action='/clock'] button")
+    expect(page.locator("#figures svg.months").first).to_be_visible()
+
+
+def test_a_doctor_puts_herself_on_call(house: House) -> None:
+    page = house.enter(Role.REFERRER, LOEI, phone=True, english=True)
+    page.goto("/on-call")
+    shifts = page.locator("form[action*='/shifts/']")
+    expect(shifts).to_have_count(0)
+    page.click("form[action='/on-call/shifts'] button")
+    expect(shifts).to_have_count(1)
+    expect(page.locator(".ladder li")).to_have_count(1)
+    page.locator("form[action='/on-call/contacts'] input[name=address]").fill("doctor@example.org")
+    page.click("form[action='/on-call/contacts'] button")
+    expect(page.locator("main")).to_contain_text("doctor@example.org")
+    shifts.locator("button").click()
+    expect(shifts).to_have_count(0)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_no_page_is_wider_than_a_phone_or_too_faint(house: House, theme: str) -> None:
     page = house.enter(Role.ADMIN, phone=True)

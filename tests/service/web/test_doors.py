@@ -101,6 +101,38 @@ def test_a_stranger_gets_a_code_and_once_linked_goes_in(scene: Scene) -> None:
     ]
 
 
+def test_signing_out_offers_to_sign_out_at_the_provider_too(scene: Scene) -> None:
+    with session_scope(scene.engine) as session:
+        account = add_account(session, "reader", Role.RADIOLOGIST, hcode=UDON)
+    scene.go_through("somchai")
+    code = scene.page.locator(".alarm .code").inner_text()
+    with session_scope(scene.engine) as session:
+        link_identity(session, find_account(session, account.username), code, OPERATOR.username)
+    scene.page.click("a[href^='/login/with/hospital']")  # the provider still knows the person
+    expect(scene.page.locator(".whoami")).to_contain_text("reader")
+    scene.page.click("form[action='/logout'] button")
+    scene.page.click("a[href='/login/out-of/hospital']")
+    scene.page.click("button[name=logout]")
+    scene.page.wait_for_url("**/login")
+    scene.page.click("a[href^='/login/with/hospital']")
+    expect(scene.page.locator("input[name=login]")).to_be_visible()
+
+
+def test_a_way_out_is_offered_to_those_alone_who_came_by_a_provider(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    health = 'health_client_id = "a"\nhealth_client_secret = "b"\nclient_id = "c"\nsecret_key = "d"'
+    listed = tmp_path / "providers.toml"
+    listed.write_text(f'[[provider]]\nname = "moph"\nkind = "provider_id"\n{health}', encoding="utf-8")
+    person = Visitor(create_app(replace(settings, providers=str(listed)), engine=engine))
+    assert "/login/out-of/moph" in person.get("/login?left=moph").text
+    assert "/login/out-of" not in person.get("/login?left=elsewhere").text
+    answer = person.get("/login/out-of/moph")
+    assert answer.status_code == 200
+    assert "ปิดหน้าต่างเบราว์เซอร์ทั้งหมด" in answer.text
+    assert person.get("/login/out-of/elsewhere").status_code == 404
+
+
 def test_another_state_lets_nobody_in_and_local_accounts_go_on_without_the_provider(scene: Scene) -> None:
     scene.page.goto("/login")
     scene.page.click("a[href^='/login/with/hospital']")
