@@ -15,6 +15,7 @@ OPEN = {
     "/login",
     "/login/with/{name}",
     "/login/from/{name}",
+    "/login/out-of/{name}",
     "/preferences",
     "/static/{name:path}",
     "/docs",
