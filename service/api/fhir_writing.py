@@ -1,17 +1,18 @@
-"""Referring over FHIR: POST a ServiceRequest, PUT a Task to move it on, or both at once. FHIR R4 3.1.0."""
+"""Referring and asking over FHIR: a ServiceRequest or a Task, alone or in a transaction. FHIR R4 3.1.0."""
 
 import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import JSONResponse
+from sqlalchemy.orm import Session
 
+from service.accounts import Viewer
 from service.api.access import IdentityReader, Work
 from service.api.fhir import speaks_json
 from service.api.problems import FHIR_JSON, responses
 from service.errors import Malformed, UnsupportedMedia
-from service.fhir.referral_search import told
-from service.fhir.referring import answers, carry_out, move, read_version, refer
+from service.fhir.written import Written, answers, carry_out, create, read_version, update
 
 LONGEST = 1_000_000
 """Bytes of a body."""
@@ -50,13 +51,13 @@ IfMatch = Annotated[str | None, Header(max_length=60)]
 @router.post("/ServiceRequest", status_code=201)
 def create_service_request(viewer: IdentityReader, session: Work, sent: Sent) -> JSONResponse:
     """Refer a patient: active asks the hospital at once, draft waits for a Task that is requested."""
-    referral = refer(session, viewer, sent)
-    headers = {
-        "Location": f"ServiceRequest/r{referral.id}/_history/{referral.version}",
-        "ETag": f'W/"{referral.version}"',
-    }
-    made = told(session, viewer, "ServiceRequest", referral)
-    return JSONResponse(made, status_code=201, headers=headers, media_type=FHIR_JSON)
+    return _answer(session, viewer, create(session, viewer, "ServiceRequest", sent))
+
+
+@router.post("/Task", status_code=201)
+def create_task(viewer: IdentityReader, session: Work, sent: Sent) -> JSONResponse:
+    """Ask another hospital about a study: a Task for a consultation."""
+    return _answer(session, viewer, create(session, viewer, "Task", sent))
 
 
 @router.put("/Task/{number}")
@@ -67,15 +68,19 @@ def update_task(
     sent: Sent,
     if_match: IfMatch = None,
 ) -> JSONResponse:
-    """Move a referral on: its status, a reason where one is needed, the patient's number, the reply."""
+    """Move a referral or a consult on: its status, a reason where one is needed, the reply or the advice."""
     version = None if if_match is None else read_version(if_match)
-    referral = move(session, viewer, number, sent, version=version)
-    made = told(session, viewer, "Task", referral)
-    return JSONResponse(made, headers={"ETag": f'W/"{referral.version}"'}, media_type=FHIR_JSON)
+    return _answer(session, viewer, update(session, viewer, number, sent, version=version))
 
 
 @router.post("")
 def transact(viewer: IdentityReader, session: Work, sent: Sent) -> JSONResponse:
-    """Several of both, all or none."""
+    """Several of these, all or none."""
     done = carry_out(session, viewer, sent)
     return JSONResponse(answers(session, viewer, done), media_type=FHIR_JSON)
+
+
+def _answer(session: Session, viewer: Viewer, written: Written) -> JSONResponse:
+    headers = {"ETag": written.etag} | ({"Location": written.location} if written.status == 201 else {})
+    made = written.resource(session, viewer)
+    return JSONResponse(made, status_code=written.status, headers=headers, media_type=FHIR_JSON)

@@ -7,12 +7,14 @@ from service.fhir.elements import HL7, Resource, coding, concept, moment
 from service.results import INTENDED_USE
 
 FHIR_VERSION = "4.0.1"
-VERSIONED = frozenset({"ImagingStudy", "DiagnosticReport", "Observation", "ServiceRequest", "Task"})
+VERSIONED = frozenset(
+    {"ImagingStudy", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest", "Task"}
+)
 """Those that tell the study's revision as their version; earlier ones are not kept as resources."""
 
 
-WRITES = {"ServiceRequest": ("create",), "Task": ("update",)}
-"""A patient is referred by the one, and followed by the other."""
+WRITES = {"ServiceRequest": ("create",), "Task": ("create", "update")}
+"""A patient is referred by the one and followed by the other, which asks for advice too."""
 
 
 def capability_statement(base: str, version: str, started: datetime) -> Resource:

@@ -9,6 +9,7 @@ from typing import Final
 from service.consult_states import OPEN
 from service.consults import Consult
 from service.fhir.about import About
+from service.fhir.consult import consult_version
 from service.fhir.elements import LOINC, Resource, coding, concept, filled, moment, reference
 from service.fhir.organization import organization_reference
 from service.referral_states import ReferralState
@@ -66,6 +67,7 @@ def consult_reference(consult: Consult, about: About | None, *, root: str) -> Re
         {
             "resourceType": "DocumentReference",
             "id": f"c{consult.id}",
+            "meta": {"versionId": str(consult_version(consult))},
             "status": "current",
             "docStatus": "preliminary" if consult.state in OPEN else "final",
             "type": concept(CONSULT_NOTE),

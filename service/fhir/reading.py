@@ -18,10 +18,10 @@ from service.fhir.organization import organization
 from service.fhir.page import Page
 from service.fhir.patient import patient, patient_number, same_patient
 from service.fhir.provenance import provenance
-from service.fhir.referral_search import KINDS as REFERRALS
 from service.fhir.referral_search import read_referral, search_referrals
 from service.fhir.report import diagnostic_report, observations, report_state
 from service.fhir.study_search import find_patient_studies, find_studies, of_observation, patient_study
+from service.fhir.task_search import read_task, search_tasks
 from service.fhir.told import Told, read_told
 from service.findings import Analysis
 from service.hospitals import Hospital, find_hospital, list_hospitals
@@ -38,8 +38,6 @@ def read_resource(session: Session, viewer: Viewer, kind: str, number: str, *, b
     Raises:
         NotFound: there is none that `viewer` may see.
     """
-    if kind in REFERRALS:
-        return read_referral(session, viewer, kind, number)
     if kind in _OF_A_STUDY:
         study = find_study(session, number, viewer)
         made = _OF_A_STUDY[kind](session, read_told(session, study))
@@ -56,8 +54,6 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
         found = find_patient_studies(session, viewer, criteria)
         made = [_patient_of(session, viewer, each) for each in found.studies]
         return Page(made, [each.id for each in found.studies], found.next)
-    if kind in REFERRALS:
-        return search_referrals(session, viewer, criteria)
     if kind == "Observation":
         return _search_observations(session, viewer, criteria)
     if kind in _OF_A_STUDY:
@@ -189,6 +185,14 @@ def _search_devices(session: Session, viewer: Viewer, criteria: Criteria, base: 
     return Page([each for each in made if criteria.ids is None or each["id"] in criteria.ids])
 
 
+def _read_request(session: Session, viewer: Viewer, number: str, base: str) -> Page:
+    return read_referral(session, viewer, "ServiceRequest", number)
+
+
+def _search_requests(session: Session, viewer: Viewer, criteria: Criteria, base: str) -> Page:
+    return search_referrals(session, viewer, criteria, criteria.after, criteria.count)
+
+
 _OF_A_STUDY: Mapping[str, Callable[[Session, Told], Resource | None]] = {
     "ImagingStudy": _imaging_study,
     "DiagnosticReport": lambda _, told: diagnostic_report(told),
@@ -200,6 +204,8 @@ _READ: Mapping[str, Callable[[Session, Viewer, str, str], Page]] = {
     "Organization": _read_organization,
     "Endpoint": _read_endpoint,
     "Device": _read_device,
+    "ServiceRequest": _read_request,
+    "Task": read_task,
     "Communication": read_communication,
     "DocumentReference": read_document,
 }
@@ -207,6 +213,8 @@ _SEARCH: Mapping[str, Callable[[Session, Viewer, Criteria, str], Page]] = {
     "Organization": _search_organizations,
     "Endpoint": _search_endpoints,
     "Device": _search_devices,
+    "ServiceRequest": _search_requests,
+    "Task": search_tasks,
     "Communication": search_communications,
     "DocumentReference": search_documents,
 }

@@ -29,7 +29,11 @@ from service.referrals import Referral, details_of
 ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
 REFER_STATUS: Final = f"{SIL}/core/CodeSystem/cs-std15-refer-status"
 SPECIAL_DISEASE: Final = f"{SIL}/core/CodeSystem/cs-43file-refer-special-disease"
+FULFILL: Final = "fulfill"
 REASON: Final = f"{HUB_CODES}:referral-reason"
+
+HIDDEN: Final = {"display": "no longer shown to this hospital"}
+"""Stands for a patient whom the viewer may not see any more."""
 
 PRIORITY: Mapping[int, str] = MappingProxyType({1: "stat", 2: "stat", 3: "asap", 4: "urgent", 5: "routine"})
 """Of an urgency of the 43 files."""
@@ -117,7 +121,7 @@ def task(referral: Referral, *, subject: Resource) -> Resource:
             ),
             "intent": "order",
             "priority": PRIORITY[referral.urgency],
-            "code": concept(coding("http://hl7.org/fhir/CodeSystem/task-code", "fulfill")),
+            "code": concept(coding("http://hl7.org/fhir/CodeSystem/task-code", FULFILL)),
             "focus": reference("ServiceRequest", f"r{referral.id}"),
             "for": subject,
             "authoredOn": moment(referral.created_at),

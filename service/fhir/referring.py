@@ -1,4 +1,4 @@
-"""Refer a patient, and move a referral on, by what another system sends: a resource, or a transaction."""
+"""Refer a patient, and move a referral on, by the resource that another system sends."""
 
 from typing import Any, Final
 
@@ -6,9 +6,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer
 from service.errors import Malformed
-from service.fhir.elements import Resource
 from service.fhir.referral import read_referral_id
-from service.fhir.referral_search import told
 from service.fhir.sent import SentServiceRequest, SentTask, read_sent
 from service.referral_states import ReferralState, Side, Verb
 from service.referral_steps import (
@@ -20,9 +18,6 @@ from service.referral_steps import (
 from service.referrals import Referral, find_referral, open_draft, sides_of
 from service.roles import Permission
 from service.sight import find_study
-
-MOST: Final = 20
-"""Entries of a transaction."""
 
 
 def refer(session: Session, viewer: Viewer, resource: Any) -> Referral:
@@ -79,74 +74,6 @@ def move(session: Session, viewer: Viewer, number: str, resource: Any, *, versio
         verb = _verb(sent.status, referral, viewer)
         move_referral(session, referral, viewer, verb, reason=sent.reason, note=sent.words, version=version)
     return referral
-
-
-def carry_out(session: Session, viewer: Viewer, bundle: Any) -> list[tuple[str, Referral]]:
-    """A transaction: all of its entries, in order, or none.
-
-    Returns:
-        The status that each entry answers, and its referral.
-
-    Raises:
-        Malformed: it is no transaction, or an entry is neither POST ServiceRequest nor PUT Task.
-    """
-    if not isinstance(bundle, dict) or (bundle.get("resourceType"), bundle.get("type")) != (
-        "Bundle",
-        "transaction",
-    ):
-        raise Malformed("a Bundle of type transaction is taken here, and nothing else")
-    entries = bundle.get("entry", [])
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MOST:
-        raise Malformed(f"a transaction has 1 to {MOST} entries here")
-    return [_entry(session, viewer, at, each) for at, each in enumerate(entries)]
-
-
-def answers(session: Session, viewer: Viewer, done: list[tuple[str, Referral]]) -> Resource:
-    """The answer to a transaction."""
-    return {
-        "resourceType": "Bundle",
-        "type": "transaction-response",
-        "entry": [
-            {
-                "resource": told(session, viewer, _KIND[status], referral),
-                "response": {
-                    "status": status,
-                    "location": f"{_KIND[status]}/r{referral.id}/_history/{referral.version}",
-                    "etag": f'W/"{referral.version}"',
-                },
-            }
-            for status, referral in done
-        ],
-    }
-
-
-_KIND: Final = {"201": "ServiceRequest", "200": "Task"}
-
-
-def _entry(session: Session, viewer: Viewer, at: int, entry: Any) -> tuple[str, Referral]:
-    request = entry.get("request") if isinstance(entry, dict) else None
-    if not isinstance(request, dict):
-        raise Malformed(f"Bundle.entry[{at}] has no request")
-    method, url = str(request.get("method")), str(request.get("url"))
-    if (method, url) == ("POST", "ServiceRequest"):
-        return "201", refer(session, viewer, entry.get("resource"))
-    kind, _, number = url.partition("/")
-    if (method, kind) == ("PUT", "Task") and number:
-        version = read_version(str(request["ifMatch"])) if "ifMatch" in request else None
-        return "200", move(session, viewer, number, entry.get("resource"), version=version)
-    raise Malformed(f"Bundle.entry[{at}]: only POST ServiceRequest and PUT Task/... are carried out here")
-
-
-def read_version(etag: str) -> int:
-    """The version that an If-Match names.
-
-    Raises:
-        Malformed: it is none of this server's.
-    """
-    text = etag.strip().removeprefix("W/").strip('"')
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise Malformed(f'If-Match must be as the ETag was, W/"1"; not {etag[:40]!r}')
-    return int(text)
 
 
 _VERBS: Final = {

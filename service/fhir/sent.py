@@ -15,18 +15,20 @@ from service.referral_details import ReferralDetails
 from service.referral_states import Reason
 
 
-class _Part(BaseModel):
+class SentPart(BaseModel):
+    """Any part of a resource; what is not listed is passed over."""
+
     model_config = ConfigDict(extra="ignore")
 
 
-class SentCoding(_Part):
+class SentCoding(SentPart):
     """A coding."""
 
     system: str = ""
     code: str = ""
 
 
-class SentConcept(_Part):
+class SentConcept(SentPart):
     """A CodeableConcept."""
 
     coding: list[SentCoding] = Field(default_factory=list)
@@ -37,14 +39,14 @@ class SentConcept(_Part):
         return next((each.code for each in self.coding if each.system == system), "")
 
 
-class SentIdentifier(_Part):
+class SentIdentifier(SentPart):
     """An Identifier."""
 
     system: str = ""
     value: str = ""
 
 
-class SentReference(_Part):
+class SentReference(SentPart):
     """A reference, by address or by identifier."""
 
     reference: str = ""
@@ -61,13 +63,13 @@ class SentReference(_Part):
         return ""
 
 
-class SentNote(_Part):
+class SentNote(SentPart):
     """An Annotation."""
 
     text: str = ""
 
 
-class SentServiceRequest(_Part):
+class SentServiceRequest(SentPart):
     """A referral that another system asks for."""
 
     resourceType: Literal["ServiceRequest"]
@@ -109,14 +111,14 @@ class SentServiceRequest(_Part):
         )
 
 
-class SentOutput(_Part):
+class SentOutput(SentPart):
     """An output of a Task."""
 
     valueString: str = ""
     valueIdentifier: SentIdentifier | None = None
 
 
-class SentTask(_Part):
+class SentTask(SentPart):
     """A Task with the status that it is to have."""
 
     resourceType: Literal["Task"]
@@ -155,7 +157,7 @@ class SentTask(_Part):
         return next((each.value for each in told if each.system == system), "")
 
 
-Sent = TypeVar("Sent", SentServiceRequest, SentTask)
+Sent = TypeVar("Sent", bound=SentPart)
 
 
 def read_sent(kind: type[Sent], resource: Any) -> Sent:

@@ -81,6 +81,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /fhir",
             "GET /fhir/Patient/{number}/$everything",
             "POST /fhir/ServiceRequest",
+            "POST /fhir/Task",
             "PUT /fhir/Task/{number}",
             "GET /fhir/{kind}",
             "POST /fhir/{kind}/_search",
