@@ -1,4 +1,4 @@
-"""The data sheet of a frozen data set: what is in it, how it was chosen, labelled and parted, and what it cannot show."""
+"""The data sheet of a frozen data set: how it was chosen, labelled and parted, and what it cannot show."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -151,7 +151,7 @@ def _limits(used: Sequence[Row]) -> list[str]:
         for row in used
     )
     lines.append(
-        f"- {negatives} studies have neither blood nor an acute infarct; without such there is no specificity."
+        f"- {negatives} studies have neither blood nor an acute infarct: specificity rests on these."
     )
     if any(row.source == "simulated" for row in used):
         lines.append("- Simulated studies prove plumbing, not medicine.")

@@ -151,12 +151,11 @@ def freeze(
             (scratch / name).write_text(text, encoding="utf-8")
         for path in sorted(scratch.rglob("*")):
             _sync(path)
-            path.chmod(0o555 if path.is_dir() else 0o444)
+            if path.is_file():
+                path.chmod(0o444)
         scratch.rename(folder)
         _sync(folder.parent)
     except BaseException:
-        for path in scratch.rglob("*"):
-            path.chmod(0o755)
         shutil.rmtree(scratch, ignore_errors=True)
         raise
     return digest

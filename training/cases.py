@@ -48,6 +48,8 @@ class CaseCard:
     """Empty where unknown."""
     month: str = ""
     """Of acquisition, as YYYY-MM; empty where unknown."""
+    part: str = ""
+    """Of the split that was frozen with its data set; empty where the recipe decides."""
     fingerprints: tuple[str, ...] = ()
     """Hashes of the slices that show a head, for the guard against leakage; `save_case` fills them in."""
 

@@ -35,13 +35,19 @@ class Split:
 def split_cases(cases: Sequence[Case], recipe: Recipe) -> Split:
     """The split of a recipe, checked: whole hospitals and the last months first, then by patient.
 
+    Cases of a frozen data set stay in the part that was frozen with it; a recipe that holds out
+    something else is refused where the two cross.
+
     Raises:
         ValueError: it leaks (`assert_disjoint`), or names a hospital that no case comes from.
     """
+    loose, frozen = _frozen_parts(cases)
     rest, external, temporal = hold_out(
-        cases, hospitals=recipe.held_out_hospitals, months=recipe.held_out_months
+        loose, hospitals=recipe.held_out_hospitals, months=recipe.held_out_months
     )
     split = replace(split_patients(rest, recipe.held_out), external=external, temporal=temporal)
+    for name, part in split.parts().items():
+        part += frozen[name]
     assert_disjoint(split)
     return split
 
@@ -49,13 +55,18 @@ def split_cases(cases: Sequence[Case], recipe: Recipe) -> Split:
 def fold_split(cases: Sequence[Case], recipe: Recipe, fold: int) -> Split:
     """Fold `fold` of the recipe's `folds` is the test part, the others are trained on.
 
+    What a frozen data set keeps for its tests is in no fold.
+
     Raises:
         ValueError: as `split_cases`.
     """
+    loose, frozen = _frozen_parts(cases)
     rest, external, temporal = hold_out(
-        cases, hospitals=recipe.held_out_hospitals, months=recipe.held_out_months
+        [*loose, *frozen["train"], *frozen["calibration"]],
+        hospitals=recipe.held_out_hospitals,
+        months=recipe.held_out_months,
     )
-    split = Split([], [], [], external, temporal)
+    split = Split([], [], [], external + frozen["external"], temporal + frozen["temporal"])
     for case in rest:
         mine = fold_of(case.card.patient, recipe.folds) == fold
         (split.test if mine else split.train).append(case)
@@ -135,6 +146,17 @@ def assert_disjoint(split: Split) -> None:
                         f"{case.card.name} shows a slice of patient {first} as patient {case.card.patient}: "
                         "one of them is wrong, and a split by patient would leak"
                     )
+
+
+def _frozen_parts(cases: Sequence[Case]) -> tuple[list[Case], dict[str, list[Case]]]:
+    """Cases that the recipe parts, and the others by the part that was frozen with their data set."""
+    parts: dict[str, list[Case]] = {name: [] for name in Split([], [], []).parts()}
+    for case in cases:
+        if case.card.part and case.card.part not in parts:
+            raise ValueError(f"{case.card.name} is of a part {case.card.part!r}, not of {', '.join(parts)}")
+        if case.card.part:
+            parts[case.card.part].append(case)
+    return [case for case in cases if not case.card.part], parts
 
 
 def _draw(patient: str) -> float:

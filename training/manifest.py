@@ -10,6 +10,8 @@ mask      optional; NIfTI of all blood, on the grid of the study's images
 and any columns of `strata.COLUMNS`: hospital, vendor, scanner, dialect, kernel, spacing_mm, matrix,
 tilt_deg, age, sex, onset_h, old_infarct, calcification, motion (0 or 1), agreement (of the readers),
 lesion_ml (a number, or numbers by stroke type).
+
+The rows of a frozen data set (`labeling.manifest`) are taken as they are, but for those left out of it.
 """
 
 import json
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labeling.manifest import evaluation_row, is_frozen_row
 from model.stroke import StrokeType
 from training.report import POPULATIONS
 
@@ -55,7 +58,12 @@ def read_manifest(path: Path) -> list[KnownStudy]:
         if not line.strip():
             continue
         try:
-            study = _known_study(json.loads(line), path.parent)
+            row = json.loads(line)
+            if is_frozen_row(row):
+                if row.get("exclude_reason"):
+                    continue
+                row = {**row, **evaluation_row(row)}
+            study = _known_study(row, path.parent)
         except (json.JSONDecodeError, BadManifest) as error:
             raise BadManifest(f"{path.name} line {number}: {error}") from error
         if study.name in studies:

@@ -12,7 +12,7 @@ from model.stroke import StrokeType
 from tests.training.cases import SHAPE, small_case, write_sich
 from training.augment import Draw, _thickness, augment
 from training.cases import IGNORE_BIT, Case, fingerprints, load_cases, pack_masks, save_case
-from training.data import Split, assert_disjoint, fold_split, hold_out, split_patients
+from training.data import Split, assert_disjoint, fold_split, hold_out, split_cases, split_patients
 from training.decoys import decoy_case
 from training.labels import num_pixels, slice_labels, study_labels
 from training.paint import paint_case, survey
@@ -53,6 +53,34 @@ class TestSplit:
         few = split_patients([small_case(seed) for seed in range(6)], (0.3, 0.3))
         many = split_patients([small_case(seed) for seed in range(12)], (0.3, 0.3))
         assert {c.card.name for c in few.train} <= {c.card.name for c in many.train}
+
+    def test_what_was_frozen_stays_in_its_part(self) -> None:
+        cases = [small_case(seed) for seed in range(6)]
+        parts = ["train", "calibration", "test", "external", "temporal", ""]
+        frozen = [
+            replace(
+                case, card=replace(case.card, part=part, hospital="10705" if part == "external" else "10671")
+            )
+            for case, part in zip(cases, parts, strict=True)
+        ]
+        recipe = Recipe(name="t", cache=Path("c"), out=Path("o"), held_out=(0.0, 0.0), folds=2)
+        split = split_cases(frozen, recipe)
+        assert {name: [case.card.part for case in part] for name, part in split.parts().items()} == {
+            "train": ["", "train"],
+            "calibration": ["calibration"],
+            "test": ["test"],
+            "external": ["external"],
+            "temporal": ["temporal"],
+        }
+        folds = [fold_split(frozen, recipe, fold) for fold in range(2)]
+        assert {case.card.part for fold in folds for case in (*fold.train, *fold.test)} == {
+            "",
+            "train",
+            "calibration",
+        }
+        odd = replace(cases[0], card=replace(cases[0].card, part="left_out"))
+        with pytest.raises(ValueError, match="part 'left_out', not of train, calibration"):
+            split_cases([odd], recipe)
 
     def test_a_leak_is_refused_by_name(self) -> None:
         case = small_case(1)

@@ -1,6 +1,7 @@
 """Every layout of labelled studies becomes cases: labels, slices and masks arrive as they were told."""
 
 import csv
+import hashlib
 import json
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from labeling.manifest import Row, freeze
+from labeling.splits import Part
 from model.network import MASKS, NetworkShape
 from model.phantom import Phantom, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
@@ -20,6 +23,7 @@ from training.importers.__main__ import main
 from training.importers.infarct import infarct_cases
 from training.importers.studies import BadLabels, KnownOf, import_study
 from training.labels import num_pixels, slice_labels, vouched_masks
+from training.manifest import read_manifest
 
 SHAPE = NetworkShape(preset="tiny", side=64, grid_mm=3.5, embedding=16)
 GRID = ["--side", "64", "--grid-mm", "3.5"]
@@ -95,6 +99,28 @@ class TestFrozen:
         labels = slice_labels(case, num_pixels(case))
         assert set(np.flatnonzero(labels[:, 0] == 1)) == set(blood_slices().tolist())
         assert case.card.fingerprints
+
+    def test_a_data_set_as_frozen_becomes_cases_in_their_part(self, tmp_path: Path) -> None:
+        files = write_study(tmp_path / "sent")
+        paths = {f"study-1/{path.name}": path for path in files}
+        hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+        row = Row("study-1", "hmac-1", "10670", Part.TEST, {StrokeType.ANY_ICH: 1}, files=hashes)
+        about = {"name": "r8", "version": 1}
+        freeze(tmp_path / "v1", [row], about, paths, sheet="# r8\n", picture="<svg/>\n")
+        assert main(["frozen", str(tmp_path / "v1" / "manifest.jsonl"), str(tmp_path / "out"), *GRID]) == 0
+        (case,) = load_cases([tmp_path / "out"])
+        assert (case.card.patient, case.card.part) == ("hmac-1", "test")
+        (known,) = read_manifest(tmp_path / "v1" / "manifest.jsonl")
+        assert (known.name, known.patient, known.labels) == ("study-1", "hmac-1", {StrokeType.ANY_ICH: 1})
+
+    def test_a_changed_file_of_a_frozen_data_set_is_refused(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = self.write(tmp_path)
+        about = {"name": "r8", "version": 1, "schema": "r8-dataset-1.0", "sha256": {path.name: "0" * 64}}
+        (tmp_path / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
+        assert main(["frozen", str(path), str(tmp_path / "out"), *GRID]) == 2
+        assert "not 000000000000... as it was frozen" in capsys.readouterr().err
 
     def test_an_excluded_study_stays_out(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, exclude_reason="operated")

@@ -1,11 +1,6 @@
-"""The hub's frozen data sets: manifest.jsonl, one row a study, with the studies' files beside it.
+"""The hub's frozen data sets, as `labeling.manifest` writes them: a study of every row that is not left out.
 
-study_key       name of the study; its DICOM files lie in the folder of that name, or in `folder`
-patient_key     HMAC of the patient; never split
-hospital, acquired_month (YYYY-MM), labels {stroke type: 0 | 1 | null}
-slice_ranges    {stroke type: [[first SOP instance UID, last], ...]}
-mask_path       .npz beside the manifest: an array (slices, rows, columns) by stroke type, or null
-exclude_reason  studies that have one are left out
+Where dataset.json lies beside the manifest, every file is first checked against its hash.
 """
 
 import json
@@ -15,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from labeling.manifest import ABOUT, read_data_set
 from training.importers.studies import BadLabels, KnownOf
 
 Found = tuple[list[Path], KnownOf]
@@ -25,7 +21,10 @@ def frozen_studies(manifest: Path) -> Iterator[Found]:
 
     Raises:
         BadLabels: a row is no JSON, lacks a key, or names a folder or mask that is not there.
+        BadDataSet: a file of a frozen data set is not what it was.
     """
+    if (manifest.parent / ABOUT).is_file():
+        read_data_set(manifest.parent)
     for number, line in enumerate(manifest.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
@@ -52,6 +51,7 @@ def _found(row: dict[str, Any], beside: Path) -> Found:
         masks=_masks(beside / row["mask_path"]) if row.get("mask_path") else {},
         hospital=str(row.get("hospital") or ""),
         month=str(row.get("acquired_month") or ""),
+        part=str(row.get("split") or ""),
     )
     return [path for path in sorted(folder.rglob("*")) if path.is_file()], known
 

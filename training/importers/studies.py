@@ -30,6 +30,8 @@ class KnownOf:
     """By stroke type, (slices, rows, columns), slices from inferior to superior, of the chosen series."""
     hospital: str = ""
     month: str = ""
+    part: str = ""
+    """Of the split that was frozen with the data set; empty where there was none."""
 
 
 class BadLabels(ValueError):
@@ -66,6 +68,7 @@ def import_study(paths: Sequence[Path], known: KnownOf, shape: NetworkShape) -> 
         },
         hospital=known.hospital,
         month=known.month,
+        part=known.part,
     )
     hu = np.round(shown.hu).astype(np.int16)
     return Case(card, hu, pack_masks(masks, hu.shape))
