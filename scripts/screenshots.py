@@ -3,8 +3,9 @@
     python -m scripts.screenshots OUT [CT-FOLDER...]
 
 Starts a hub of its own with simulated studies (and those of the folders), lets a radiologist work on some,
-opens every page as somebody who may, and writes OUT/PAGE-WIDTH-THEME-LANGUAGE.png. Says which pages are
-wider than the window and which texts have too little contrast (WCAG 2.2 AA, 1.4.3); exit status 1 when any.
+opens every page as somebody who may, and writes OUT/PAGE-WIDTH-THEME-LANGUAGE.png. Says which pages failed,
+which are wider than the window and which texts have too little contrast (WCAG 2.2 AA, 1.4.3); exit status 1
+when any.
 """
 
 import argparse
@@ -129,7 +130,9 @@ def pictures(browser: Browser, address: str, client: httpx.Client, password: str
             for view, (width, height) in product([v for v in wanted if v.role is role], WIDTHS.items()):
                 name = f"{view.name}-{width}-{theme}-{language}"
                 page.set_viewport_size({"width": width, "height": height})
-                page.goto(view.path)
+                answer = page.goto(view.path)
+                if answer is None or answer.status >= 500:
+                    wrong.append(f"{name}: the hub failed")
                 page.wait_for_load_state("networkidle")
                 page.screenshot(path=out / f"{name}.png", full_page=True)
                 wrong += [f"{name}: {each}" for each in page.evaluate(DEFECTS.read_text())]

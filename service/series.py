@@ -71,6 +71,18 @@ def replace_series(
     session.flush()
 
 
+def stack_of(series: Sequence[Series]) -> tuple[str, list[str]] | None:
+    """The largest series' UID, and its instances' from below to above; None where nothing was received.
+
+    What has no position goes by its number.
+    """
+    if not series:
+        return None
+    largest = max(series, key=lambda each: (sum(row[5] is not None for row in each.instances), -each.id))
+    rows = sorted(largest.instances, key=lambda row: [*(row[5] or [0.0, 0.0, 0.0])[2:], row[4] or 0])
+    return largest.series_instance_uid, [row[0] for row in rows]
+
+
 def _by_series(
     instances: "Iterable[ReceivedInstance]", stored: Mapping[str, str]
 ) -> dict[str, list[list[Any]]]:

@@ -1,10 +1,12 @@
 """WADO-RS pictures: frames drawn for people, and thumbnails; not for diagnosis. PS3.18 section 10.4.1.1.3."""
 
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.elements import UnreadableDataSet
 from pacs_gateway.frames import NoFrame
 from pacs_gateway.rendering import FORMATS, LARGEST_SIDE, render
@@ -20,11 +22,15 @@ from service.descriptions import DICOMWEB
 from service.errors import BadSyntax, NotFound
 from service.imaging import instances_of
 from service.sight import find_study
+from service.storage import Storage
+from service.studies import Study
 
 router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(400, 401, 403, 404, 406, 422, 503))
 
 THUMBNAIL = 128
 """Pixels of a thumbnail's longer side."""
+KEY_SLICE = 512
+"""Pixels of a key slice's sides."""
 
 Window = Annotated[str | None, Query(description="centre,width[,function] in HU")]
 Viewport = Annotated[str | None, Query(description="columns,rows that the picture must fit into")]
@@ -83,6 +89,26 @@ def series_thumbnail(study: Uid, series: Uid, request: Request, viewer: Reader, 
     return _picture(request, viewer, session, (study, series, middle), 1, drawing)
 
 
+def drawn_slice(
+    session: Session,
+    storage: Storage,
+    study: Study,
+    series: str,
+    instance: str,
+    *,
+    window: tuple[float, float],
+) -> bytes:
+    """The first frame of an instance as WebP, at the size of a key slice; nothing is asked about who looks.
+
+    Raises:
+        NotFound: there is no such instance, or none that can be drawn.
+    """
+    [row] = instances_of(session, study, series=series, instance=instance)
+    header = instance_header(session, storage, study, series, instance)
+    look = Drawing(window=window, size=(KEY_SLICE, KEY_SLICE), media_type="image/webp")
+    return _drawn(storage.path(row.storage_key), header, 1, look)
+
+
 def _picture(
     request: Request,
     viewer: Viewer,
@@ -94,12 +120,16 @@ def _picture(
     study, series, instance = uids
     found, path = stored_file(request, viewer, session, study, series, instance)
     header = instance_header(session, request.app.state.storage, found, series, instance)
-    try:
-        picture = render(path, header, number, drawing)
-    except (NoFrame, CannotTranscode, UnreadableDataSet) as error:
-        raise NotFound(f"no picture: {error}") from None
+    picture = _drawn(path, header, number, drawing)
     note_read(request, session, viewer, "dicomweb.rendered", study_id=found.id)
     return Response(picture, media_type=drawing.media_type)
+
+
+def _drawn(path: FilePath, header: Attributes, number: int, drawing: Drawing) -> bytes:
+    try:
+        return render(path, header, number, drawing)
+    except (NoFrame, CannotTranscode, UnreadableDataSet) as error:
+        raise NotFound(f"no picture: {error}") from None
 
 
 def _drawing(request: Request, window: str | None, viewport: str | None) -> Drawing:

@@ -4,9 +4,11 @@ from typing import Annotated, Any
 
 import segno
 from fastapi import APIRouter, Form, Path, Request, Response
+from sqlalchemy.orm import Session
 
 from service.accounts import Permission
 from service.api.access import Browser, Look, Work
+from service.api.drawings import drawn_slice
 from service.api.letters import address_of_hub, named
 from service.case_numbers import case_number
 from service.db import session_scope
@@ -16,6 +18,7 @@ from service.hospital_modes import Mode, mode_of
 from service.hospitals import hospital_names
 from service.letters import referral_letter
 from service.referrals import find_referral
+from service.series import series_of, stack_of
 from service.share_links import LONGEST_HOURS, USUAL_HOURS, make_link, note_opening, open_link, revoke_link
 from service.storage import NotStored
 from service.studies import Study
@@ -26,6 +29,10 @@ from service.web.words import Language
 router = APIRouter(include_in_schema=False)
 
 Token = Annotated[str, Path(max_length=64)]
+SLICES = 12
+"""How many slices stand for the head where the AI chose none: silent there, or the study not assessed."""
+BRAIN = (40.0, 80.0)
+"""Centre and width of the window, HU."""
 Number = Annotated[int, Path(ge=1, le=2**53)]
 
 
@@ -45,6 +52,7 @@ def show_shared(token: Token, request: Request, session: Look) -> Response:
         "findings": findings_of(session, analysis) if analysis else [],
         "key_slices": [index for index, _ in analysis.key_slices] if analysis else [],
     }
+    values["slices"] = [] if values["key_slices"] else _spread(session, study)[1]
     _note(request, session, link.id, "page")
     return render(request, "share.html", None, **values)
 
@@ -64,6 +72,18 @@ def show_key_slice(token: Token, n: int, request: Request, session: Look) -> Res
             return Response(file.read(), media_type="image/webp")
     except NotStored:
         raise NotFound(f"picture {n} is no longer kept") from None
+
+
+@router.get("/s/{token}/slices/{n}.webp")
+def show_slice(token: Token, n: int, request: Request, session: Look) -> Response:
+    """A slice of a study whose AI chose none, in the brain's window; the page's opening was written down."""
+    _, referral = open_link(session, token)
+    study = session.get_one(Study, referral.study_id)
+    series, slices = _spread(session, study)
+    if not 1 <= n <= len(slices):
+        raise NotFound(f"there is no slice {n}")
+    picture = drawn_slice(session, request.app.state.storage, study, series, slices[n - 1][1], window=BRAIN)
+    return Response(picture, media_type="image/webp")
 
 
 @router.get("/s/{token}/letter.pdf")
@@ -109,6 +129,14 @@ def end_link(number: Number, link: int, entry: Browser, request: Request, sessio
     viewer = entry.chosen().must(Permission.REFER)
     revoke_link(session, find_referral(session, number, viewer), link, viewer)
     return see_other(request, f"/referrals/{number}", flash="moved")
+
+
+def _spread(session: Session, study: Study) -> tuple[str, list[tuple[int, str]]]:
+    """A series, and slices spread over the head: their number from below and SOP Instance UID."""
+    series, instances = stack_of(series_of(session, study.id)) or ("", [])
+    count = min(SLICES, len(instances))
+    chosen = [(2 * k + 1) * len(instances) // (2 * count) for k in range(count)]
+    return series, [(n + 1, instances[n]) for n in chosen]
 
 
 def _note(request: Request, session: Look, link_id: int, what: str) -> None:

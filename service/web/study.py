@@ -24,7 +24,7 @@ from service.patient_search import other_studies
 from service.referrals import list_referrals, may_refer
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
-from service.series import Series, series_of
+from service.series import Series, series_of, stack_of
 from service.sight import find_own_study, find_study, owns
 from service.signatures import ReportStatus, report_status, sign_review, signature_of
 from service.states import RESULTS
@@ -204,16 +204,12 @@ def slice_addresses(session: Session, study: Study) -> list[str]:
 
 
 def stack_addresses(study: Study, series: Sequence[Series]) -> list[str]:
-    """Where the images of a study that was not analysed are drawn: its largest series, from below to above.
-
-    What has no position goes by its number. Of a file with many frames the first is shown.
-    """
-    if not series:
+    """Where the images of a study that was not analysed are drawn; of a file with many frames the first."""
+    stack = stack_of(series)
+    if stack is None:
         return []
-    largest = max(series, key=lambda each: (sum(row[5] is not None for row in each.instances), -each.id))
-    place = f"/dicomweb/studies/{study.study_instance_uid}/series/{largest.series_instance_uid}/instances"
-    rows = sorted(largest.instances, key=lambda row: [*(row[5] or [0.0, 0.0, 0.0])[2:], row[4] or 0])
-    return [f"{place}/{row[0]}/frames/1/rendered" for row in rows]
+    place = f"/dicomweb/studies/{study.study_instance_uid}/series/{stack[0]}/instances"
+    return [f"{place}/{instance}/frames/1/rendered" for instance in stack[1]]
 
 
 def _full_viewer(request: Request, study: Study, analysis: Analysis | None) -> str | None:

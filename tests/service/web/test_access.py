@@ -23,6 +23,7 @@ OPEN = {
     "/s/{token}",
     "/s/{token}/key-slices/{n}.webp",
     "/s/{token}/letter.pdf",
+    "/s/{token}/slices/{n}.webp",
 }
 """Pages for whoever comes; everything else needs somebody who signed in."""
 

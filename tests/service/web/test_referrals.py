@@ -1,8 +1,12 @@
 """The pages of referrals: from a study's page to the reply, by two people at two hospitals."""
 
 import re
+from io import BytesIO
+from pathlib import Path
 
 import pytest
+from PIL import Image
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role, Viewer
@@ -13,8 +17,12 @@ from service.db import session_scope
 from service.hospital_modes import Mode, switch_mode
 from service.referral_states import ReferralState
 from service.referrals import Referral
+from service.series import series_of
+from service.settings import Settings
 from service.sight import find_study
 from service.specialties import Specialty
+from service.storage import FolderStorage
+from tests.pacs import write_study
 from tests.service.factories import HN, UDON, analysed
 from tests.service.referring import SAKON, SMALL, requested, small_study
 from tests.service.web.conftest import Enter, Person
@@ -155,6 +163,38 @@ class TestShare:
         found = re.search(r"/s/[\w-]{43}", page)
         assert found
         assert 'class="findings"' not in person.get(found[0]).text
+
+    def test_a_head_in_which_the_ai_chose_nothing_is_still_seen(
+        self, sender: Person, person: Person, engine: Engine, settings: Settings, tmp_path: Path
+    ) -> None:
+        place = sent(sender)
+        paths = write_study(tmp_path, study="1.2.3", slices=30)
+        kept = FolderStorage(settings.storage_folder).keep_all(paths)
+        with session_scope(engine) as session:
+            rows = [
+                [
+                    path.name.removesuffix(".0.dcm"),
+                    CTImageStorage,
+                    ExplicitVRLittleEndian,
+                    key,
+                    n,
+                    [0.0, 0.0, n],
+                ]
+                for n, (path, key) in enumerate(zip(paths, kept, strict=True))
+            ]
+            [series] = series_of(session, find_study(session, "1.2.3", OPERATOR).id)
+            series.instances = rows
+        page = sender.post(f"{place}/links", {}, page=place).text
+        found = re.search(r"/s/[\w-]{43}", page)
+        assert found
+        shown = person.get(found[0]).text
+        assert re.findall(r"slices/(\d+)\.webp\"><img", shown) == [str(n) for n in range(1, 13)]
+        numbers = re.findall(r"slices/\d+\.webp\"><img[^>]*alt=\"[^\"]*?(\d+)\"", shown)
+        assert (numbers[0], numbers[-1]) == ("2", "29")  # of thirty, counted from below
+        picture = person.get(f"{found[0]}/slices/1.webp")
+        assert picture.headers["content-type"] == "image/webp"
+        assert Image.open(BytesIO(picture.content)).size[0] <= 512
+        assert person.get(f"{found[0]}/slices/13.webp").status_code == 404
 
 
 def test_the_condition_told_in_a_consult_need_not_be_typed_again(sender: Person, engine: Engine) -> None:
