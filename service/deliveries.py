@@ -30,6 +30,8 @@ class Purpose(StrEnum):
     STUDY = "study"
     """Images for a hospital that a patient was referred to."""
     LETTER = "letter"
+    REPLY = "reply"
+    """The reply letter, for the hospital that referred the patient."""
 
 
 class DeliveryState(StrEnum):

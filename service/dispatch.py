@@ -15,6 +15,7 @@ from service.handovers import waiting_handovers
 from service.ladders import ROUND, Ladder
 from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
+from service.replies import waiting_replies
 from service.returning import unreported_signatures
 
 log = logging.getLogger(__name__)
@@ -92,11 +93,14 @@ class Dispatch:
             peers = sorted(due)
             unreported = unreported_signatures(session)
             handovers = waiting_handovers(session)
+            replies = waiting_replies(session)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
         for each in handovers:
             self._orders.hand_over(each)
+        for each in replies:
+            self._orders.reply(each)
         for each in unreported:
             self._orders.sign(each["study"], each["revision"], each["review"])
         for peer in peers:

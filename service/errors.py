@@ -100,6 +100,13 @@ class AlreadyReferred(HubError):
     title = "Already referred"
 
 
+class HandoverUnderWay(HubError):
+    """What is asked for once more is still on its way."""
+
+    status = 409
+    title = "Under way"
+
+
 class BadRequest(HubError):
     """A value is outside what is accepted; the text names the value and the limit."""
 

@@ -24,7 +24,7 @@ from pacs_gateway.reconcile import Reconciled, reconcile
 from pacs_gateway.results import Subject
 from service import audit, peers
 from service.db import after_commit, now, session_scope
-from service.deliveries import Delivery, Parcel, Purpose, queue_delivery, send_again
+from service.deliveries import Delivery, DeliveryState, Parcel, Purpose, queue_delivery, send_again
 from service.failures import Failure
 from service.hospital_modes import Mode, mode_of
 from service.imaging import instances_of
@@ -168,7 +168,7 @@ class Handover:
         return _Task(
             to=Reconciled(referral.receiver_hn, referral.to_hcode, study.hcode or "", at),
             sources=sources,
-            subject=_subject(study, referral),
+            subject=subject_of(study, referral.receiver_hn, referral.to_hcode),
             letter=b""
             if later
             else referral_letter(
@@ -212,24 +212,26 @@ def _awaits(referral: Referral, newest: int) -> bool:
 def _put_in_line(
     session: Session, study: Study, peer: str, parcels: Sequence[Parcel], purpose: Purpose
 ) -> Delivery | None:
-    """One delivery; where the same instances went out under another number, the new copies go after them."""
+    """One delivery; where the same instances went out before, the new copies go after them."""
     if not parcels:
         return None
     delivery = queue_delivery(
         session, study, peer, parcels, purpose=purpose, revision=study.revision, urgent=True
     )
     keys = {each.sop_instance_uid: each.storage_key for each in parcels}
-    if any(item["storage_key"] != keys[item["sop_instance_uid"]] for item in delivery.items):
+    same = all(item["storage_key"] == keys[item["sop_instance_uid"]] for item in delivery.items)
+    if not same or delivery.state is not DeliveryState.WAITING:
         delivery.items = [item | {"storage_key": keys[item["sop_instance_uid"]]} for item in delivery.items]
         send_again(session, delivery, HUB)
     return delivery
 
 
-def _subject(study: Study, referral: Referral) -> Subject:
+def subject_of(study: Study, hn: str, hcode: str) -> Subject:
+    """The study's patient under the number that a hospital knows them by."""
     return Subject(
         study_instance_uid=study.study_instance_uid,
-        patient_id=referral.receiver_hn,
-        issuer=referral.to_hcode,
+        patient_id=hn,
+        issuer=hcode,
         patient_name=study.patient_name,
         birth_date=study.birth_date,
         sex=study.sex,

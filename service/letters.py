@@ -74,12 +74,12 @@ def referral_letter(
         fonts = letter_fonts(data / "fonts")
         if own.is_file():
             try:
-                return _set(own, folder, fonts, moment)
+                return typeset(own, folder, fonts, moment)
             except typst.TypstError as error:
                 # a patient waits: the shipped letter now, and the administrator mends the template
                 why = _without_patient(error.message, values)
                 log.error("the hospital's letter template is broken", extra={"why": why})
-        return _set(SHIPPED, folder, fonts, moment)
+        return typeset(SHIPPED, folder, fonts, moment)
 
 
 def letter_values(session: Session, referral: Referral, at: datetime) -> dict[str, Any]:
@@ -87,14 +87,14 @@ def letter_values(session: Session, referral: Referral, at: datetime) -> dict[st
     words, details = Words(Language.TH), details_of(referral)
     study = session.get_one(Study, referral.study_id)
     return {
-        "from": _hospital(find_hospital(session, referral.from_hcode)),
-        "to": _hospital(find_hospital(session, referral.to_hcode)),
+        "from": hospital_values(find_hospital(session, referral.from_hcode)),
+        "to": hospital_values(find_hospital(session, referral.to_hcode)),
         "serial": referral.serial or words("referral.draft"),
         "case": case_number(study.id),
         "urgency": words(f"urgency.{referral.urgency}"),
         "at": words.moment(referral.created_at),
         "printed": words.moment(at),
-        "patient": _patient(study, referral, details, words),
+        "patient": patient_values(study, referral, details, words),
         "texts": [
             [words(f"detail.{name}"), text]
             for name in ("diagnosis", "request", "history", "treatment")
@@ -111,7 +111,12 @@ def letter_values(session: Session, referral: Referral, at: datetime) -> dict[st
     }
 
 
-def _set(template: Path, folder: Path, fonts: Path, at: datetime) -> bytes:
+def typeset(template: Path, folder: Path, fonts: Path, at: datetime) -> bytes:
+    """Set a template with the files in `folder` as a PDF; the same at the same time gives the same bytes.
+
+    Raises:
+        typst.TypstError: the template is broken.
+    """
     (folder / "main.typ").write_bytes(template.read_bytes())
     made = typst.compile(
         str(folder / "main.typ"),
@@ -133,11 +138,15 @@ def _without_patient(message: str, values: Values) -> str:
     return "(it names the patient)" if any(part in message for part in parts) else message
 
 
-def _hospital(hospital: Hospital) -> dict[str, str]:
+def hospital_values(hospital: Hospital) -> dict[str, str]:
+    """What a template gets of a hospital."""
     return {"hcode": hospital.hcode, "name": hospital.name_th, "province": hospital.province_th}
 
 
-def _patient(study: Study, referral: Referral, details: ReferralDetails, words: Words) -> dict[str, Any]:
+def patient_values(
+    study: Study, referral: Referral, details: ReferralDetails, words: Words
+) -> dict[str, Any]:
+    """What a template gets of the patient, in Thai."""
     age = "" if study.age_years is None else words("worklist.age", years=int(study.age_years))
     sex = {"M": "ชาย", "F": "หญิง"}.get(study.sex, "")
     born = words("letter.born", day=words.day(study.birth_date)) if study.birth_date else ""

@@ -28,6 +28,9 @@ TELL = "tell"
 HAND_OVER = "hand_over"
 """The name of the job that readdresses a referred study; `handovers.Handover.hand_over` is its step."""
 
+REPLY = "reply"
+"""The name of the job that takes a reply letter to the sender's PACS; `replies.Replies.reply` is its step."""
+
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
 """An alert is looked after sooner than a delivery."""
@@ -61,6 +64,11 @@ class Orders:
         """Have a referred study made ready for the receiving hospital; ordering the same again is one job."""
         key = f"{HAND_OVER}:{argument['referral']}:{argument['version']}:{argument['object']}"
         self._client.enqueue(HAND_OVER, key, argument, lane=jobs.Lane.DELIVERY, priority=jobs.Priority.STAT)
+
+    def reply(self, argument: Argument) -> None:
+        """Have a reply letter taken to the sending hospital; ordering the same again is one job."""
+        key = f"{REPLY}:{argument['referral']}"
+        self._client.enqueue(REPLY, key, argument, lane=jobs.Lane.DELIVERY)
 
     def deliver(self, peer: str, at: datetime | None = None) -> None:
         """Have a destination looked after, at once or at a time; the same time again is one job."""

@@ -66,6 +66,8 @@ class Referral(Base):
     packed_object: Mapped[int] = mapped_column(Id, default=0)
     """The newest result object that was put in line with them; later ones follow."""
     reply: Mapped[str] = mapped_column(Text)
+    reply_packed_at: Mapped[datetime | None]
+    """When the reply letter was put in line for the sending hospital's PACS."""
     reason: Mapped[Reason | None] = mapped_column(words(Reason))
     answer_by: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

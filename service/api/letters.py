@@ -12,6 +12,7 @@ from service.errors import NotFound
 from service.letters import referral_letter
 from service.packages import read_package, write_package
 from service.referrals import Referral, find_referral, shows_patient
+from service.reply_letters import reply_letter
 from service.settings import Settings
 
 router = APIRouter(
@@ -44,6 +45,20 @@ def read_letter(number: Number, request: Request, viewer: IdentityReader, sessio
 
 
 @router.get(
+    "/{number}/reply.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "The reply letter"}},
+)
+def read_reply(number: Number, request: Request, viewer: IdentityReader, session: Look) -> Response:
+    """The receiving hospital's reply letter, once the referral is completed."""
+    referral = find_referral(session, number, viewer)
+    settings: Settings = request.app.state.settings
+    content = reply_letter(session, referral, data=settings.data, address=address_of_hub(request))
+    note_read(request, session, viewer, "reply.read", study_id=referral.study_id)
+    return Response(content, media_type="application/pdf", headers=named(referral, "pdf", "reply"))
+
+
+@router.get(
     "/{number}/package.zip",
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}, "description": "The package"}},
@@ -70,7 +85,7 @@ def address_of_hub(request: Request) -> str:
     return settings.public_url or str(request.base_url).rstrip("/")
 
 
-def named(referral: Referral, ending: str) -> dict[str, str]:
+def named(referral: Referral, ending: str, what: str = "referral") -> dict[str, str]:
     """The header that names a file by hospital and number, without the patient."""
-    name = f"referral-{referral.from_hcode}-{referral.serial or f'draft-{referral.id}'}.{ending}"
+    name = f"{what}-{referral.from_hcode}-{referral.serial or f'draft-{referral.id}'}.{ending}"
     return {"Content-Disposition": f'inline; filename="{name}"'}

@@ -20,6 +20,7 @@ from service.api.referral_schemas import (
     VersionIn,
     referral_out,
 )
+from service.handover_orders import order_handover
 from service.referral_states import ReferralState, Side, Verb
 from service.referral_steps import (
     accept_referral,
@@ -113,6 +114,14 @@ def identify(number: Number, body: HnIn, viewer: Receiver, session: Work) -> Ref
     """Say, or correct, the patient's number at the receiving hospital."""
     referral = find_referral(session, number, viewer, lock=True)
     identify_patient(session, referral, viewer, body.hn)
+    return referral_out(session, referral, viewer)
+
+
+@router.post("/{number}/handover", status_code=202)
+def send_again(number: Number, viewer: Referrer, session: Work) -> ReferralOut:
+    """Send images, result and letter to the receiver's PACS once more; 409 while they are on their way."""
+    referral = find_referral(session, number, viewer, lock=True)
+    order_handover(session, referral, viewer)
     return referral_out(session, referral, viewer)
 
 

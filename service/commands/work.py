@@ -23,10 +23,11 @@ from service.handovers import Handover
 from service.intake import Intake
 from service.ladders import Ladder
 from service.messengers import Messenger, Titles
-from service.orders import ANALYSE, DELIVER, HAND_OVER, SIGN, TELL, Orders
+from service.orders import ANALYSE, DELIVER, HAND_OVER, REPLY, SIGN, TELL, Orders
 from service.pathway import Pathway
 from service.peers import as_remote
 from service.quiet import Limits
+from service.replies import Replies
 from service.settings import Settings
 from service.storage import open_storage
 from service.web.words import Language, Words
@@ -59,12 +60,15 @@ def work(
     messenger = Messenger(
         engine, open_channels(settings), titles=titles(), address=settings.address, wake=orders.tell
     )
-    handover = Handover(engine, storage, data=settings.data, address=settings.address, wake=orders.deliver)
+    paper = {"data": settings.data, "address": settings.address}
+    handover = Handover(engine, storage, **paper, wake=orders.deliver)
+    replies = Replies(engine, storage, **paper, wake=orders.deliver)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
     worker.register(DELIVER, courier.steps(), on_failure=courier.give_up)
     worker.register(HAND_OVER, handover.steps(), on_failure=handover.give_up)
+    worker.register(REPLY, replies.steps(), on_failure=replies.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.launch()
 
@@ -93,10 +97,10 @@ def work(
 
 def titles() -> Titles:
     """What each kind of alert, and its withdrawal, is called in a message, in Thai and in English."""
+    named: dict[AlertKind | Withdrawal, str] = {each: f"alert.kind.{each.value}" for each in AlertKind}
+    named |= {each: f"alert.withdrawn.{each.value}" for each in Withdrawal}
     speakers = [Words(language) for language in Language]
-    kinds = {kind: tuple(words(f"alert.kind.{kind.value}") for words in speakers) for kind in AlertKind}
-    whys = {why: tuple(words(f"alert.withdrawn.{why.value}") for words in speakers) for why in Withdrawal}
-    return {**kinds, **whys}
+    return {each: tuple(words(name) for words in speakers) for each, name in named.items()}
 
 
 def _open_detector(settings: Settings) -> Detector:

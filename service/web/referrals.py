@@ -15,6 +15,7 @@ from service.db import now, session_scope
 from service.deliveries import Delivery, Purpose
 from service.destinations import Destination, rank_destinations
 from service.errors import NotAllowed
+from service.handover_orders import handover_under_way, missing_for_handover, order_handover
 from service.hospitals import hospital_names
 from service.patient_search import other_studies
 from service.peers import destinations
@@ -157,6 +158,14 @@ def ask_next(
     return see_other(request, f"/referrals/{following.id}", flash="referred")
 
 
+@router.post("/referrals/{number}/handover")
+def send_again(number: Number, entry: Browser, request: Request, session: Work) -> Response:
+    """Send images, result and letter once more."""
+    viewer = entry.chosen().must(Permission.REFER)
+    order_handover(session, find_referral(session, number, viewer, lock=True), viewer)
+    return see_other(request, f"/referrals/{number}", flash="sent_again")
+
+
 @router.post("/referrals/{number}/hn")
 def send_hn(
     number: Number,
@@ -230,19 +239,20 @@ def referral_values(session: Session, request: Request, referral: Referral, view
         "links": links_of(session, referral) if sides else [],
         "shareable": bool(sides) and referral.state not in {ReferralState.DRAFT, *FALLEN},
         "deliveries": _deliveries(session, referral) if shows_patient(referral, viewer) else [],
+        "repeatable": bool(sides) and not missing_for_handover(session, referral),
+        "under_way": handover_under_way(session, referral),
         "fresh": None,
         "moment": now(),
     }
 
 
 def _deliveries(session: Session, referral: Referral) -> Sequence[Delivery]:
-    """What went, or goes, to the receiving hospital's PACS."""
-    names = [peer.name for peer in destinations(session, referral.to_hcode)]
-    query = select(Delivery).where(
-        Delivery.study_id == referral.study_id,
-        Delivery.peer.in_(names),
-        Delivery.purpose.in_((Purpose.STUDY, Purpose.LETTER)),
-    )
+    """What went, or goes, to the receiving hospital's PACS, and the reply to the sending one's."""
+    to = [peer.name for peer in destinations(session, referral.to_hcode)]
+    back = [peer.name for peer in destinations(session, referral.from_hcode)]
+    over = Delivery.peer.in_(to) & Delivery.purpose.in_((Purpose.STUDY, Purpose.LETTER))
+    reply = Delivery.peer.in_(back) & (Delivery.purpose == Purpose.REPLY)
+    query = select(Delivery).where(Delivery.study_id == referral.study_id, over | reply)
     return session.scalars(query.order_by(Delivery.id)).all()
 
 

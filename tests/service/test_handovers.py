@@ -9,10 +9,12 @@ from pydicom import dcmread
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from service import audit
-from service.accounts import OPERATOR
+from service import audit, deliveries
+from service.accounts import OPERATOR, Viewer
 from service.db import session_scope
 from service.deliveries import Delivery, DeliveryState, Purpose
+from service.errors import HandoverUnderWay, NotAllowed, NotReady
+from service.handover_orders import order_handover
 from service.handovers import Handover, waiting_handovers
 from service.hospital_modes import Mode, switch_mode
 from service.peers import Peer, add_peer
@@ -24,7 +26,7 @@ from service.storage import FolderStorage
 from service.studies import Study
 from tests.pacs import make_slice
 from tests.service.factories import HN, UDON
-from tests.service.referring import RECEIVER, SMALL, requested, small_study
+from tests.service.referring import RECEIVER, SENDER, SMALL, STRANGER, requested, small_study
 
 Hand = Callable[[], list[Delivery]]
 
@@ -205,3 +207,64 @@ def _report(
         )
     )
     session.flush()
+
+
+class TestAgain:
+    """Sent once more, by hand."""
+
+    def order(self, engine: Engine, number: int, viewer: Viewer = RECEIVER) -> None:
+        with session_scope(engine) as session:
+            order_handover(session, session.get_one(Referral, number, with_for_update=True), viewer)
+
+    def end(self, engine: Engine, state: DeliveryState = DeliveryState.SENT) -> None:
+        with session_scope(engine) as session:
+            for delivery in session.scalars(select(Delivery)):
+                deliveries.note_outcomes(
+                    delivery, {item["sop_instance_uid"]: deliveries.STORED for item in delivery.items}
+                )
+                delivery.state = state
+
+    @pytest.mark.parametrize("viewer", [SENDER, RECEIVER], ids=lambda viewer: viewer.username)
+    def test_all_goes_again_whatever_became_of_it(
+        self, engine: Engine, number: int, hand: Hand, viewer: Viewer
+    ) -> None:
+        identify(engine, number, "1")
+        first = hand()
+        for ended in (DeliveryState.SENT, DeliveryState.EXPIRED):
+            self.end(engine, ended)
+            self.order(engine, number, viewer)
+            again = hand()
+            assert [each.id for each in again] == [each.id for each in first]
+            assert {each.state for each in again} == {DeliveryState.WAITING}
+            assert [each.purpose for each in again] == [Purpose.STUDY, Purpose.LETTER]
+            assert {item["outcome"] for each in again for item in each.items} == {""}
+        with session_scope(engine, write=False) as session:
+            asked = [row for row in audit.search(session) if row.action == "referral.handover_again"]
+        assert [row.actor for row in asked] == [viewer.username] * 2
+
+    def test_while_it_is_under_way_it_is_not_asked_twice(
+        self, engine: Engine, number: int, hand: Hand
+    ) -> None:
+        identify(engine, number, "1")
+        with pytest.raises(HandoverUnderWay, match="copies are being made"):
+            self.order(engine, number)
+        hand()
+        with pytest.raises(HandoverUnderWay, match="udon-pacs"):
+            self.order(engine, number)
+        self.end(engine)
+        self.order(engine, number)
+        with pytest.raises(HandoverUnderWay):
+            self.order(engine, number)
+
+    def test_it_needs_a_number_a_pacs_and_a_side(self, engine: Engine, number: int, hand: Hand) -> None:
+        with pytest.raises(NotReady, match=f"no number of the patient at hospital {UDON}"):
+            self.order(engine, number)
+        identify(engine, number, "1")
+        hand()
+        self.end(engine)
+        with pytest.raises(NotAllowed):
+            self.order(engine, number, STRANGER)
+        with session_scope(engine) as session:
+            session.delete(session.scalars(select(Peer).where(Peer.name == "udon-pacs")).one())
+        with pytest.raises(NotReady, match="no PACS"):
+            self.order(engine, number)

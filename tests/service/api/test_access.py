@@ -48,7 +48,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/referrals/{number}/complete": {"reply": "home"},
     **{
         f"/api/v1/referrals/{{number}}/{verb}": {}
-        for verb in ("request", "accept", "receive", "reject", "depart", "arrive", "cancel", "fail")
+        for verb in (
+            "request",
+            "accept",
+            "receive",
+            "reject",
+            "depart",
+            "arrive",
+            "cancel",
+            "fail",
+            "handover",
+        )
     },
     "/api/v1/hospitals/{hcode}/capabilities/{capability}": {"available": True},
     "/api/v1/hospitals/{hcode}/travel-times/{other}": {"minutes": 60},

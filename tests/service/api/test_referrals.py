@@ -8,7 +8,9 @@ from sqlalchemy import Engine
 from service.accounts import Role
 from service.case_numbers import case_number
 from service.db import session_scope
+from service.peers import add_peer
 from service.referral_states import ReferralState, Verb
+from service.referrals import Referral
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON
 from tests.service.referring import SAKON, SMALL, details, small_study
@@ -174,6 +176,39 @@ def test_the_letter_is_shown_to_both_sides_until_it_falls_through(sender: Any, r
     receiver.post(f"{PATH}/{number}/reject", json={"reason": "no_bed"})
     assert receiver.get(f"{PATH}/{number}/letter.pdf").status_code == 404
     assert sender.get(f"{PATH}/{number}/letter.pdf").status_code == 200
+
+
+def test_the_reply_letter_is_there_once_it_is_written(sender: Any, receiver: Any) -> None:
+    number = asked(sender)
+    path = f"{PATH}/{number}/reply.pdf"
+    receiver.post(f"{PATH}/{number}/accept", json={})
+    receiver.post(f"{PATH}/{number}/arrive", json={})
+    early = sender.get(path)
+    assert (early.status_code, early.json()["detail"]) == (
+        404,
+        f"referral {number} is arrived: it has no reply letter",
+    )
+    receiver.post(f"{PATH}/{number}/complete", json={"reply": "home on day 9"})
+    for person in (sender, receiver):
+        answer = person.get(path)
+        assert (answer.status_code, answer.content[:5]) == (200, b"%PDF-")
+        assert answer.headers["content-disposition"].startswith('inline; filename="reply-')
+
+
+def test_a_handover_is_sent_again_by_either_side_once_it_has_ended(
+    sender: Any, receiver: Any, engine: Engine
+) -> None:
+    number = asked(sender)
+    path = f"{PATH}/{number}/handover"
+    assert sender.post(path).status_code == 409
+    receiver.post(f"{PATH}/{number}/accept", json={"hn": "0099"})
+    with session_scope(engine) as session:
+        add_peer(session, "udon-pacs", ae_title="PACS", host="127.0.0.1", port=104, hcode=UDON)
+        session.get_one(Referral, number).packed_hn = "0099"
+    assert receiver.post(path).status_code == 202
+    again = sender.post(path)
+    assert (again.status_code, again.json()["title"]) == (409, "Under way")
+    assert "the copies are being made" in again.json()["detail"]
 
 
 def test_a_share_link_is_made_counted_and_revoked(sender: Any, receiver: Any, anonymous: Any) -> None:

@@ -68,6 +68,7 @@ RULES: dict[str, set[Role]] = {
     "POST /referrals/roads": RECEIVERS,
     "GET /referrals/{number}": READERS - {Role.ML},
     "POST /referrals/{number}/next": REFERRERS,
+    "POST /referrals/{number}/handover": REFERRERS,
     "POST /referrals/{number}/hn": RECEIVERS,
     "POST /referrals/{number}/links": REFERRERS,
     "POST /referrals/{number}/links/{link}/revoke": REFERRERS,

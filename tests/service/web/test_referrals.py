@@ -15,6 +15,7 @@ from service.consult_details import ConsultDetails
 from service.consults import ask
 from service.db import session_scope
 from service.hospital_modes import Mode, switch_mode
+from service.peers import add_peer
 from service.referral_states import ReferralState
 from service.referrals import Referral
 from service.series import series_of
@@ -74,9 +75,26 @@ def test_the_whole_way_by_two_people(sender: Person, enter: Enter, engine: Engin
         (receiver, "complete", {"note": "craniotomy"}),
     ):
         assert person.post(f"{place}/{verb}", values, page=place).status_code == 303, verb
-    assert "craniotomy" in sender.get(place).text
+    page = sender.get(place).text
+    assert "craniotomy" in page
+    assert f'href="/api/v1{place}/reply.pdf"' in page
     assert place not in sender.get("/referrals").text
     assert place in sender.get("/referrals?side=sender&ended=true").text
+
+
+def test_images_and_letter_are_sent_again_by_a_button(sender: Person, enter: Enter, engine: Engine) -> None:
+    with session_scope(engine) as session:
+        add_peer(session, "udon-pacs", ae_title="PACS", host="127.0.0.1", port=104, hcode=UDON)
+    place = sent(sender)
+    receiver = enter(Role.SPECIALIST, UDON)
+    receiver.post(f"{place}/accept", {"hn": "0099"}, page=place)
+    button = f'action="{place}/handover"'
+    assert button not in receiver.get(place).text  # the copies are being made
+    with session_scope(engine) as session:
+        session.get_one(Referral, int(place.rpartition("/")[2])).packed_hn = "0099"
+    assert button in receiver.get(place).text
+    assert receiver.post(f"{place}/handover", {}, page=place).status_code == 303
+    assert button not in receiver.get(place).text
 
 
 def test_a_rejection_offers_the_next_hospital(sender: Person, enter: Enter) -> None:
