@@ -80,14 +80,14 @@ class Replies:
             referral = session.get_one(Referral, number)
             wanted = peers.destinations(session, referral.from_hcode)
             names = [peer.name for peer in wanted] if sender_hn(session, referral) else []
-            parcel = self._parcel(session, referral) if names else None
+            parcels = [self._parcel(session, referral)] if names else []
         with session_scope(self._engine) as session:
             referral = session.get_one(Referral, number, with_for_update=True)
             if referral.reply_packed_at is not None:
                 return
             study = session.get_one(Study, referral.study_id)
-            for name in names if parcel else ():
-                queue_delivery(session, study, name, [parcel], purpose=Purpose.REPLY, revision=study.revision)
+            for name in names:
+                queue_delivery(session, study, name, parcels, purpose=Purpose.REPLY, revision=study.revision)
                 after_commit(session, partial(self._wake, name))
             referral.reply_packed_at = now()
             told = {"destinations": len(names)}

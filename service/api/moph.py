@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from service.api.access import IdentityReader, Look, note_read
 from service.api.problems import responses
+from service.audit import Detail
 from service.db import now
 from service.moph.days import days_in_thailand
 from service.moph.files import write_files
@@ -32,7 +33,7 @@ def read_files_of_hospital(
     start, end = days_in_thailand(since, until)
     sent, received = refers_of(session, viewer, hcode, since=start, until=end)
     content = write_files(sent, received, now())
-    detail = {"hospital": hcode, "sent": len(sent), "received": len(received)}
+    detail: Detail = {"hospital": hcode, "sent": len(sent), "received": len(received)}
     note_read(request, session, viewer, "moph.export", detail=detail)
     return _zip(content, f"F43_{hcode}_{since:%Y%m%d}_{until:%Y%m%d}.zip")
 

@@ -60,9 +60,9 @@ def work(
     messenger = Messenger(
         engine, open_channels(settings), titles=titles(), address=settings.address, wake=orders.tell
     )
-    paper = {"data": settings.data, "address": settings.address}
-    handover = Handover(engine, storage, **paper, wake=orders.deliver)
-    replies = Replies(engine, storage, **paper, wake=orders.deliver)
+    place, address = settings.data, settings.address
+    handover = Handover(engine, storage, data=place, address=address, wake=orders.deliver)
+    replies = Replies(engine, storage, data=place, address=address, wake=orders.deliver)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)

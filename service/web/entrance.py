@@ -1,7 +1,7 @@
 """The door: sign in, choose a hospital, sign out."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
@@ -40,8 +40,8 @@ def sign_in_page(
     left: Listed | None = None,
 ) -> Response:
     """The form, with what kept somebody out (`refused`: a key of the texts), or a provider still known to."""
-    values = {"next": local(next), "refused": refused, "minutes": minutes, "code": code, "left": left}
-    return render(request, "login.html", status=status, **values)
+    said: dict[str, Any] = {"refused": refused, "minutes": minutes, "code": code, "left": left}
+    return render(request, "login.html", status=status, next=local(next), **said)
 
 
 @router.post("/login", dependencies=[OwnForm])
