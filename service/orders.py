@@ -31,6 +31,9 @@ HAND_OVER = "hand_over"
 REPLY = "reply"
 """The name of the job that takes a reply letter to the sender's PACS; `replies.Replies.reply` is its step."""
 
+REPORT = "report"
+"""The name of the job that tells MOPH Refer of one hospital's referrals; `moph.reporter.Reporter.report`."""
+
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
 """An alert is looked after sooner than a delivery."""
@@ -101,6 +104,20 @@ class Orders:
         self._client.enqueue(
             TELL, key, {"line": line}, lane=lane, priority=jobs.Priority.STAT, delay=delay, partition=line
         )
+
+    def report(self, hcode: str, at: datetime | None = None) -> None:
+        """Have a hospital's line to MOPH Refer looked after, at once or at a time."""
+        moment = at or now()
+        delay = max(0.0, (moment - now()).total_seconds())
+        self._report(hcode, f"{int(moment.timestamp() * 1000)}", delay)
+
+    def sweep_report(self, hcode: str, at: datetime) -> None:
+        """Have a line looked after on which something is due; once in ten seconds is enough."""
+        self._report(hcode, f"sweep:{int(at.timestamp() // SWEEP_SECONDS)}", 0.0)
+
+    def _report(self, hcode: str, moment: str, delay: float) -> None:
+        key, lane = f"{REPORT}:{hcode}:{moment}", jobs.Lane.MINISTRY
+        self._client.enqueue(REPORT, key, {"hcode": hcode}, lane=lane, delay=delay, partition=hcode)
 
     def failed(self, *, limit: int = 50) -> list[Failure]:
         """Jobs that ended in failure, newest first."""

@@ -12,6 +12,8 @@ from starlette.config import Config
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.4.0"
 
+NREFER_URL = r"(https://[^/\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)(/[^\s?#]*)?"
+"""Patients' names travel there."""
 PORT = {"low": 1, "high": 65535}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
@@ -138,6 +140,13 @@ class Settings:
     moph_notify_url: str = "https://morpromt2f.moph.go.th"
     """Where MOPH Notify is; the keys belong to each hospital's contact."""
 
+    nrefer_url: str = ""
+    """Where MOPH Refer is, such as https://refer.moph.go.th/api/his; empty: no referral is sent there. Each
+    hospital's keys are set by `hub moph key`."""
+
+    nrefer_provider: str = "imaging-hub"
+    """The name by which the ministry knows the system that sends (`hisProvider`)."""
+
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
 
@@ -168,6 +177,8 @@ class Settings:
         for name in ("line_url", "moph_notify_url"):
             if not re.fullmatch(r"https?://[^/\s]+", getattr(self, name)):
                 raise BadSetting(name, getattr(self, name), "http(s)://host without a path")
+        if self.nrefer_url and not re.fullmatch(NREFER_URL, self.nrefer_url):
+            raise BadSetting("nrefer_url", self.nrefer_url, "https://host/path; http only on this machine")
         for name in ("database_url", "jobs_url"):
             if getattr(self, name) and not re.match(r"(sqlite|postgresql)(\+\w+)?://", getattr(self, name)):
                 raise BadSetting(name, "(hidden)", "a sqlite:// or postgresql:// address")

@@ -10,6 +10,7 @@ from service.accounts import Viewer
 from service.api.schemas import UID_EXAMPLE
 from service.capabilities import Capability
 from service.case_numbers import case_number
+from service.moph.messages import MessageKind, MessageState, messages_of
 from service.referral_details import ReferralDetails, citizen_id_warning
 from service.referral_states import TASK_STATUS, Reason, ReferralState, Verb
 from service.referral_steps import steps_of
@@ -81,6 +82,15 @@ class StepOut(BaseModel):
     at: datetime
 
 
+class MophOut(BaseModel):
+    """What MOPH Refer was told of it."""
+
+    kind: MessageKind
+    state: MessageState
+    reason: str
+    sent_at: datetime | None
+
+
 class ReferralOut(BaseModel):
     """A referral; whom it is about only where the viewer may know."""
 
@@ -106,6 +116,8 @@ class ReferralOut(BaseModel):
     created_at: datetime
     changed_at: datetime
     steps: list[StepOut]
+    moph_refer: list[MophOut]
+    """Empty where neither hospital reports to MOPH Refer through the hub."""
 
 
 class ReferralsOut(BaseModel):
@@ -142,6 +154,9 @@ def referral_out(session: Session, referral: Referral, viewer: Viewer) -> Referr
         created_at=referral.created_at,
         changed_at=referral.changed_at,
         steps=_steps(session, referral),
+        moph_refer=[
+            MophOut.model_validate(each, from_attributes=True) for each in messages_of(session, referral)
+        ],
     )
 
 

@@ -23,7 +23,10 @@ from service.handovers import Handover
 from service.intake import Intake
 from service.ladders import Ladder
 from service.messengers import Messenger, Titles
-from service.orders import ANALYSE, DELIVER, HAND_OVER, REPLY, SIGN, TELL, Orders
+from service.moph.client import NRefer
+from service.moph.outbox import Outbox
+from service.moph.reporter import Reporter
+from service.orders import ANALYSE, DELIVER, HAND_OVER, REPLY, REPORT, SIGN, TELL, Orders
 from service.pathway import Pathway
 from service.peers import as_remote
 from service.quiet import Limits
@@ -63,6 +66,8 @@ def work(
     place, address = settings.data, settings.address
     handover = Handover(engine, storage, data=place, address=address, wake=orders.deliver)
     replies = Replies(engine, storage, data=place, address=address, wake=orders.deliver)
+    nrefer = NRefer(settings.nrefer_url, provider=settings.nrefer_provider) if settings.nrefer_url else None
+    reporter = Reporter(engine, nrefer, wake=orders.report)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
@@ -70,6 +75,7 @@ def work(
     worker.register(HAND_OVER, handover.steps(), on_failure=handover.give_up)
     worker.register(REPLY, replies.steps(), on_failure=replies.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
+    worker.register(REPORT, reporter.steps(), on_failure=reporter.give_up)
     worker.launch()
 
     stop = threading.Event()
@@ -80,9 +86,11 @@ def work(
     ladder = Ladder(engine, minutes=settings.ladder_minutes, limits=limits)
     consults = consult_clock(settings, engine)
     dispatch = Dispatch(engine, orders, inbox, ladder=ladder, consults=consults)
+    loops = {"intake": intake.run, "dispatch": dispatch.run}
+    if nrefer is not None:
+        loops["moph"] = Outbox(engine, orders.sweep_report).run
     threads = [
-        threading.Thread(target=loop, args=(stop,), name=name, daemon=True)
-        for name, loop in (("intake", intake.run), ("dispatch", dispatch.run))
+        threading.Thread(target=loop, args=(stop,), name=name, daemon=True) for name, loop in loops.items()
     ]
     for thread in threads:
         thread.start()

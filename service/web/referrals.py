@@ -17,6 +17,7 @@ from service.destinations import Destination, rank_destinations
 from service.errors import NotAllowed
 from service.handover_orders import handover_under_way, missing_for_handover, order_handover
 from service.hospitals import hospital_names
+from service.moph.messages import messages_of
 from service.patient_search import other_studies
 from service.peers import destinations
 from service.referral_details import citizen_id_warning
@@ -241,6 +242,7 @@ def referral_values(session: Session, request: Request, referral: Referral, view
         "deliveries": _deliveries(session, referral) if shows_patient(referral, viewer) else [],
         "repeatable": bool(sides) and not missing_for_handover(session, referral),
         "under_way": handover_under_way(session, referral),
+        "moph": messages_of(session, referral),
         "fresh": None,
         "moment": now(),
     }

@@ -29,7 +29,9 @@ from tests.service.factories import registered
 def test_every_module_with_tables_is_listed() -> None:
     folder = Path(service.__file__ or "").parent
     with_tables = {
-        path.stem for path in folder.glob("*.py") if "__tablename__" in path.read_text(encoding="utf-8")
+        ".".join(path.relative_to(folder).with_suffix("").parts)
+        for path in folder.rglob("*.py")
+        if "__tablename__" in path.read_text(encoding="utf-8")
     }
     assert {module.__name__.partition(".")[2] for module in TABLE_MODULES} == with_tables
 

@@ -34,6 +34,7 @@ def test_every_kind_of_value_is_read() -> None:
         ("HUB_AE_TITLE", "SEVENTEEN_LETTERS", "1 to 16"),
         ("HUB_AE_TITLE", "A\\B", "1 to 16"),
         ("HUB_LOG_LEVEL", "LOUD", "DEBUG, INFO"),
+        ("HUB_NREFER_URL", "http://refer.moph.go.th/api/his", "https://"),
     ],
 )
 def test_a_bad_value_is_refused_with_name_value_and_limit(name: str, value: str, limit: str) -> None:

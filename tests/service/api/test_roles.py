@@ -65,6 +65,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         (
             "GET /api/v1/destinations",
             "GET /api/v1/hospitals/{hcode}/43-files.zip",
+            "GET /api/v1/moph/messages",
             "GET /api/v1/referrals",
             "GET /api/v1/referrals/{number}",
             "GET /api/v1/referrals/{number}/43-files.zip",
@@ -194,6 +195,10 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/hospitals/{hcode}/mode",
             "GET /api/v1/jobs/failed",
             "POST /api/v1/jobs/failed/retry",
+            "GET /api/v1/moph/keys",
+            "PUT /api/v1/moph/keys/{hcode}",
+            "DELETE /api/v1/moph/keys/{hcode}",
+            "POST /api/v1/moph/messages/{number}/retry",
             "GET /api/v1/peers",
             "POST /api/v1/peers",
             "DELETE /api/v1/peers/{name}",

@@ -88,6 +88,7 @@ RULES: dict[str, set[Role]] = {
     "GET /selftest": SENDERS,
     "GET /console": {Role.ADMIN},
     "POST /console/jobs/again": {Role.ADMIN},
+    "POST /console/moph/{number}/again": {Role.ADMIN},
     "GET /console/accounts": {Role.ADMIN},
     "POST /console/accounts": {Role.ADMIN},
     "GET /console/accounts/{username}": {Role.ADMIN},
