@@ -12,7 +12,9 @@ from service import alert_deliveries, deliveries, delivery_commitments
 from service.consult_clock import ConsultClock
 from service.db import now, session_scope
 from service.handovers import waiting_handovers
+from service.heralds import Herald
 from service.ladders import ROUND, Ladder
+from service.notifications import subscriptions_due
 from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
 from service.replies import waiting_replies
@@ -51,11 +53,12 @@ class Dispatch:
         self._clock = clock
         self._ladder = ladder or Ladder(engine, clock=clock)
         self._consults = consults or ConsultClock(engine, clock=clock)
+        self._herald = Herald(engine, clock=clock)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
         while not stop.wait(LOOK_SECONDS):
-            for look in (self.alert, self.tell_late, self.round):
+            for look in (self.alert, self.tell_late, self.notify, self.round):
                 try:
                     look()
                 except Exception:  # one round must not end the dispatcher, nor one part of it the others
@@ -72,6 +75,16 @@ class Dispatch:
                 self._orders.sweep_line(line, at)
             if len(taken) < ROUND:
                 return lines
+
+    def notify(self) -> list[int]:
+        """Put what has happened in line for its subscribers; returns those for whom a job was put in line."""
+        self._herald.look()
+        at = self._clock()
+        with session_scope(self._engine, write=False) as session:
+            due = subscriptions_due(session, at)
+        for each in due:
+            self._orders.sweep_subscription(each, at)
+        return due
 
     def tell_late(self) -> None:
         """Raise an alert for each consult and referral that nobody answers in time."""

@@ -8,6 +8,7 @@ from service import jobs, studies
 from service.db import now, session_scope
 from service.failures import Failure
 from service.jobs import JobClient
+from service.notifications import line_of
 from service.states import Lane, Priority
 
 ANALYSE = "analyse"
@@ -33,6 +34,9 @@ REPLY = "reply"
 
 REPORT = "report"
 """The name of the job that tells MOPH Refer of one hospital's referrals; `moph.reporter.Reporter.report`."""
+
+NOTIFY = "notify"
+"""The name of the job that calls one subscriber; `notifiers.Notifier.notify` is its step."""
 
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
@@ -118,6 +122,21 @@ class Orders:
     def _report(self, hcode: str, moment: str, delay: float) -> None:
         key, lane = f"{REPORT}:{hcode}:{moment}", jobs.Lane.MINISTRY
         self._client.enqueue(REPORT, key, {"hcode": hcode}, lane=lane, delay=delay, partition=hcode)
+
+    def notify(self, subscription: int, at: datetime | None = None) -> None:
+        """Have a subscriber called, at once or at a time; the same time again is one job."""
+        moment = at or now()
+        delay = max(0.0, (moment - now()).total_seconds())
+        self._notify(subscription, f"{int(moment.timestamp() * 1000)}", delay)
+
+    def sweep_subscription(self, subscription: int, at: datetime) -> None:
+        """Have a subscriber called for whom something is due; once in two seconds is enough."""
+        self._notify(subscription, f"sweep:{int(at.timestamp() // LINE_SWEEP_SECONDS)}", 0.0)
+
+    def _notify(self, subscription: int, moment: str, delay: float) -> None:
+        key, argument = f"{NOTIFY}:{subscription}:{moment}", {"subscription": subscription}
+        line = line_of(subscription)
+        self._client.enqueue(NOTIFY, key, argument, lane=jobs.Lane.OUTBOUND, delay=delay, partition=line)
 
     def failed(self, *, limit: int = 50) -> list[Failure]:
         """Jobs that ended in failure, newest first."""

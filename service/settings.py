@@ -10,6 +10,8 @@ from typing import Any
 
 from starlette.config import Config
 
+from service.channels.fence import read_fence
+
 SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.4.0"
 
 NREFER_URL = r"(https://[^/\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)(/[^\s?#]*)?"
@@ -147,6 +149,9 @@ class Settings:
     nrefer_provider: str = "imaging-hub"
     """The name by which the ministry knows the system that sends (`hisProvider`)."""
 
+    subscription_networks: str = ""
+    """Networks where receivers of subscriptions may be, by http too (10.8.0.0/16,...); else public https."""
+
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
 
@@ -174,6 +179,12 @@ class Settings:
             raise BadSetting("smtp_security", self.smtp_security, "starttls, tls or off")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.smtp_sender):
             raise BadSetting("smtp_sender", self.smtp_sender, "an e-mail address")
+        try:
+            read_fence(self.subscription_networks)
+        except ValueError:
+            raise BadSetting(
+                "subscription_networks", self.subscription_networks, "networks such as 10.8.0.0/16"
+            ) from None
         for name in ("line_url", "moph_notify_url"):
             if not re.fullmatch(r"https?://[^/\s]+", getattr(self, name)):
                 raise BadSetting(name, getattr(self, name), "http(s)://host without a path")

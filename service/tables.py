@@ -30,6 +30,7 @@ NAMES = (
     "metrics",
     "moph.keys",
     "moph.messages",
+    "notifications",
     "peers",
     "priors",
     "referral_serials",
@@ -44,6 +45,7 @@ NAMES = (
     "share_links",
     "sign_in_attempts",
     "studies",
+    "subscriptions",
     "travel_times",
     "typed_times",
 )

@@ -17,6 +17,7 @@ from service import audit
 from service.accounts import Permission, Viewer, enter_by_token, note_use
 from service.api.csrf import SESSION_COOKIE, SentMark, check_mark
 from service.browser_sessions import Entry, enter_by_cookie, note_seen
+from service.channels.fence import Fence, read_fence
 from service.db import session_scope
 from service.errors import NotSignedIn
 
@@ -117,6 +118,14 @@ IdentityReader = Annotated[Viewer, needs(Permission.READ_IDENTITY)]
 ReceiptReader = Annotated[Viewer, needs(Permission.READ_RECEIPTS)]
 StudySender = Annotated[Viewer, needs(Permission.SEND_STUDIES)]
 Administrator = Annotated[Viewer, needs(Permission.ADMINISTER)]
+
+
+def fence(request: Request) -> Fence:
+    """Which addresses receivers of subscriptions may have."""
+    return read_fence(request.app.state.settings.subscription_networks)
+
+
+Fenced = Annotated[Fence, Depends(fence, scope="function")]
 
 Enqueue = Callable[[int, int], object]
 """Puts a study's number and revision on the queue."""

@@ -12,6 +12,7 @@ from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
 from service.alerts import AlertKind, Withdrawal
+from service.channels.fence import read_fence
 from service.channels.opening import open_channels
 from service.commands.opening import open_process
 from service.consult_clock import consult_clock
@@ -26,7 +27,8 @@ from service.messengers import Messenger, Titles
 from service.moph.client import NRefer
 from service.moph.outbox import Outbox
 from service.moph.reporter import Reporter
-from service.orders import ANALYSE, DELIVER, HAND_OVER, REPLY, REPORT, SIGN, TELL, Orders
+from service.notifiers import Notifier
+from service.orders import ANALYSE, DELIVER, HAND_OVER, NOTIFY, REPLY, REPORT, SIGN, TELL, Orders
 from service.pathway import Pathway
 from service.peers import as_remote
 from service.quiet import Limits
@@ -74,6 +76,13 @@ def work(
     worker.register(DELIVER, courier.steps(), on_failure=courier.give_up)
     worker.register(HAND_OVER, handover.steps(), on_failure=handover.give_up)
     worker.register(REPLY, replies.steps(), on_failure=replies.give_up)
+    notifier = Notifier(
+        engine,
+        fence=read_fence(settings.subscription_networks),
+        address=settings.address,
+        wake=orders.notify,
+    )
+    worker.register(NOTIFY, notifier.steps(), on_failure=notifier.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.register(REPORT, reporter.steps(), on_failure=reporter.give_up)
     worker.launch()

@@ -8,12 +8,24 @@ from service.results import INTENDED_USE
 
 FHIR_VERSION = "4.0.1"
 VERSIONED = frozenset(
-    {"ImagingStudy", "DiagnosticReport", "DocumentReference", "Observation", "ServiceRequest", "Task"}
+    {
+        "ImagingStudy",
+        "DiagnosticReport",
+        "DocumentReference",
+        "Observation",
+        "ServiceRequest",
+        "Subscription",
+        "Task",
+    }
 )
-"""Those that tell the study's revision as their version; earlier ones are not kept as resources."""
+"""Those that tell their version; earlier ones are not kept as resources."""
 
 
-WRITES = {"ServiceRequest": ("create",), "Task": ("create", "update")}
+WRITES = {
+    "ServiceRequest": ("create",),
+    "Task": ("create", "update"),
+    "Subscription": ("create", "update", "delete"),
+}
 """A patient is referred by the one and followed by the other, which asks for advice too."""
 
 

@@ -89,6 +89,7 @@ SEARCHES: Final[Mapping[str, Mapping[str, str]]] = {
         "date": "date",
     },
     "Provenance": {"_id": "token", "target": "reference"},
+    "Subscription": {"_id": "token", "status": "token"},
     "AuditEvent": {"_id": "token", "agent-name": "string", "entity": "reference", "date": "date"},
 }
 """What can be searched, by resource; the capability statement lists the same."""

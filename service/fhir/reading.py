@@ -21,6 +21,7 @@ from service.fhir.provenance import provenance
 from service.fhir.referral_search import read_referral, search_referrals
 from service.fhir.report import diagnostic_report, observations, report_state
 from service.fhir.study_search import find_patient_studies, find_studies, of_observation, patient_study
+from service.fhir.subscription import read_subscription, search_subscriptions
 from service.fhir.task_search import read_task, search_tasks
 from service.fhir.told import Told, read_told
 from service.findings import Analysis
@@ -206,6 +207,7 @@ _READ: Mapping[str, Callable[[Session, Viewer, str, str], Page]] = {
     "Device": _read_device,
     "ServiceRequest": _read_request,
     "Task": read_task,
+    "Subscription": read_subscription,
     "Communication": read_communication,
     "DocumentReference": read_document,
 }
@@ -215,6 +217,7 @@ _SEARCH: Mapping[str, Callable[[Session, Viewer, Criteria, str], Page]] = {
     "Device": _search_devices,
     "ServiceRequest": _search_requests,
     "Task": search_tasks,
+    "Subscription": search_subscriptions,
     "Communication": search_communications,
     "DocumentReference": search_documents,
 }

@@ -63,6 +63,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/hospitals/{hcode}/capabilities/{capability}": {"available": True},
     "/api/v1/hospitals/{hcode}/travel-times/{other}": {"minutes": 60},
     "/api/v1/moph/keys/{hcode}": {"api_key": "a", "secret_key": "b"},
+    "/api/v1/subscriptions": {"address": "https://his.example/hub", "topics": ["flagged"]},
     "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
     "/api/v1/peers/{name}": {"port": 104},
 }
