@@ -1,6 +1,6 @@
-"""FHIR R4 under /fhir: the patients, studies and reports of a hospital, for its own systems. FHIR R4 3.1.0.
+"""FHIR under /fhir: the patients, studies and reports of a hospital, for its own systems. FHIR R4 3.1.0.
 
-Errors are OperationOutcomes. Only JSON is spoken.
+Errors are OperationOutcomes. Only JSON is spoken: R4, and what there is of it in R5 with `fhirVersion=5.0`.
 """
 
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from service import audit
 from service.accounts import Permission, Viewer
 from service.api.access import IdentityReader, Look, note_read
-from service.api.problems import FHIR_JSON, responses
+from service.api.problems import responses
 from service.errors import NotAcceptable, NotFound, UnsupportedMedia
 from service.fhir.audit_search import read_event, search_events
 from service.fhir.bundle import collection, searchset
@@ -20,21 +20,41 @@ from service.fhir.capability import capability_statement
 from service.fhir.criteria import SEARCHES, read_criteria
 from service.fhir.elements import Resource
 from service.fhir.page import Page
+from service.fhir.r5 import check_r5, in_version
 from service.fhir.reading import everything, read_resource, search_resources
+from service.fhir.versions import Version, wanted_version
 
 STARTED: Final = datetime.now(UTC)
 AUDIT_EVENT: Final = "AuditEvent"
 
 
-def speaks_json(request: Request) -> None:
-    """Refuse a request for XML or Turtle.
+def version_of(request: Request) -> Version:
+    """The version that the request wants to be answered in.
 
     Raises:
-        NotAcceptable: JSON is not among what is accepted.
+        NotAcceptable: neither R4 nor R5 as JSON is among what is accepted.
     """
     wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"
-    if not any(each in wanted.lower() for each in ("json", "*/*", "application/*")):
-        raise NotAcceptable(f"only {FHIR_JSON} is spoken here, not {wanted[:100]!r}")
+    return wanted_version(wanted)
+
+
+def speaks_json(request: Request) -> None:
+    """Refuse a request for XML or Turtle, or for another version than R4 and R5.
+
+    Raises:
+        NotAcceptable: see `version_of`.
+    """
+    version_of(request)
+
+
+def speaks_r4(request: Request) -> None:
+    """Refuse to answer in R5 where something is written: it was sent in R4.
+
+    Raises:
+        NotAcceptable: R4 is not what is wanted.
+    """
+    if version_of(request) is not Version.R4:
+        raise NotAcceptable("what is written here is sent and answered in FHIR R4; read it in R5 afterwards")
 
 
 router = APIRouter(
@@ -51,7 +71,9 @@ Number = Annotated[str, Path(pattern=r"^[A-Za-z0-9\-.]{1,64}$", description="the
 @router.get("/metadata")
 def read_capabilities(request: Request) -> JSONResponse:
     """What can be read and searched here; open to everybody."""
-    return _answer(capability_statement(_base(request), request.app.version, STARTED))
+    version = version_of(request)
+    made = capability_statement(_base(request), request.app.version, STARTED, version)
+    return JSONResponse(made, media_type=version.media_type)
 
 
 @router.get("/Patient/{number}/$everything")
@@ -59,7 +81,7 @@ def read_everything(number: Number, request: Request, viewer: IdentityReader, se
     """A patient with all that the hub holds of them and the viewer may see."""
     page = everything(session, viewer, number)
     _note(request, session, viewer, "fhir.read", "Patient", page)
-    return _answer(collection(_base(request), page.resources))
+    return _answer(request, collection(_base(request), page.resources))
 
 
 @router.get("/{kind}")
@@ -96,7 +118,7 @@ def search_by_form(
 @router.get("/{kind}/{number}")
 def read(kind: Kind, number: Number, request: Request, viewer: IdentityReader, session: Look) -> JSONResponse:
     """One resource by its id."""
-    _check_kind(kind, viewer)
+    _check_kind(request, kind, viewer)
     if kind == AUDIT_EVENT:
         page = read_event(session, number)
     else:
@@ -104,25 +126,27 @@ def read(kind: Kind, number: Number, request: Request, viewer: IdentityReader, s
     _note(request, session, viewer, "fhir.read", kind, page)
     made = page.resources[0]
     version = made.get("meta", {}).get("versionId")
-    return _answer(made, headers={"ETag": f'W/"{version}"'} if version else None)
+    return _answer(request, made, headers={"ETag": f'W/"{version}"'} if version else None)
 
 
 def _search(
     request: Request, viewer: Viewer, session: Look, kind: str, pairs: list[tuple[str, str]]
 ) -> JSONResponse:
-    _check_kind(kind, viewer)
+    _check_kind(request, kind, viewer)
     criteria = read_criteria(kind, pairs, lenient="handling=lenient" in request.headers.get("prefer", ""))
     if kind == AUDIT_EVENT:
         page = search_events(session, viewer, criteria)
     else:
         page = search_resources(session, viewer, criteria, base=_base(request))
     _note(request, session, viewer, "fhir.search", kind, page)
-    return _answer(searchset(_base(request), kind, pairs, page.resources, after=page.next))
+    return _answer(request, searchset(_base(request), kind, pairs, page.resources, after=page.next))
 
 
-def _check_kind(kind: str, viewer: Viewer) -> None:
+def _check_kind(request: Request, kind: str, viewer: Viewer) -> None:
     if kind not in SEARCHES:
         raise NotFound(f"no resource {kind!r} here; there are {', '.join(sorted(SEARCHES))}")
+    if version_of(request) is Version.R5:
+        check_r5(kind)
     if kind == AUDIT_EVENT:
         viewer.must(Permission.ADMINISTER)
 
@@ -138,5 +162,6 @@ def _base(request: Request) -> str:
     return f"{root}/fhir"
 
 
-def _answer(resource: Resource, headers: dict[str, Any] | None = None) -> JSONResponse:
-    return JSONResponse(resource, headers=headers, media_type=FHIR_JSON)
+def _answer(request: Request, resource: Resource, headers: dict[str, Any] | None = None) -> JSONResponse:
+    version = version_of(request)
+    return JSONResponse(in_version(resource, version), headers=headers, media_type=version.media_type)

@@ -6,22 +6,23 @@ from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 
 from service.api.access import Fenced, IdentityReader, Work
-from service.api.fhir import speaks_json
+from service.api.fhir import speaks_r4
 from service.api.fhir_writing import IfMatch, Sent
-from service.api.problems import FHIR_JSON, responses
+from service.api.problems import responses
 from service.fhir.subscription import (
     change_subscription,
     create_subscription,
     find_fhir_subscription,
     subscription,
 )
+from service.fhir.versions import FHIR_JSON
 from service.fhir.written import read_version
 from service.subscriptions import Subscription, remove_subscription
 
 router = APIRouter(
     prefix="/fhir/Subscription",
     tags=["fhir"],
-    dependencies=[Depends(speaks_json, scope="function")],
+    dependencies=[Depends(speaks_r4, scope="function")],
     responses=responses(400, 401, 403, 404, 406, 409, 415, 422),
 )
 

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer
 from service.api.access import IdentityReader, Work
-from service.api.fhir import speaks_json
-from service.api.problems import FHIR_JSON, responses
+from service.api.fhir import speaks_r4
+from service.api.problems import responses
 from service.errors import Malformed, UnsupportedMedia
+from service.fhir.versions import FHIR_JSON, Version, sent_version
 from service.fhir.written import Written, answers, carry_out, create, read_version, update
 
 LONGEST = 1_000_000
@@ -20,7 +21,7 @@ LONGEST = 1_000_000
 router = APIRouter(
     prefix="/fhir",
     tags=["fhir"],
-    dependencies=[Depends(speaks_json, scope="function")],
+    dependencies=[Depends(speaks_r4, scope="function")],
     responses=responses(400, 401, 403, 404, 406, 409, 415, 422),
 )
 
@@ -30,11 +31,14 @@ async def sent_resource(request: Request) -> Any:
 
     Raises:
         Malformed: it is no JSON, or too long.
-        UnsupportedMedia: it is said to be something else.
+        UnsupportedMedia: it is said to be something else, or of another version than R4.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    said = request.headers.get("content-type", "")
+    media_type = said.partition(";")[0].strip().lower()
     if media_type not in (FHIR_JSON, "application/json", "application/json+fhir"):
         raise UnsupportedMedia(f"the body must be {FHIR_JSON}, not {media_type[:60]!r}")
+    if (version := sent_version(said)) != Version.R4:
+        raise UnsupportedMedia(f"the body must be FHIR R4 (fhirVersion=4.0), not {version}")
     body = await request.body()
     if len(body) > LONGEST:
         raise Malformed(f"a body of {len(body)} bytes; {LONGEST} are taken")

@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 
 from service.errors import HubError
 from service.fhir.bundle import outcome
+from service.fhir.versions import FHIR_JSON
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-FHIR_JSON = "application/fhir+json"
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
