@@ -7,10 +7,13 @@ the one it supersedes. `completeness` says what is missing or contradicts itself
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar
 
 from model.stroke import StrokeType
 
 SCHEMA = "r8-ncct-1.0"
+STRICT = {"extra": "forbid"}
+"""A mistyped field is refused, not dropped, by whoever parses a read."""
 
 
 class Presence(StrEnum):
@@ -115,6 +118,8 @@ class RoiKind(StrEnum):
 class Quality:
     """Whether the study can be read at all."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
     diagnostic: bool
     issues: tuple[Issue, ...] = ()
 
@@ -122,6 +127,8 @@ class Quality:
 @dataclass(frozen=True, slots=True)
 class Ellipsoid:
     """ABC/2 of a haematoma: three diameters in cm, the third from slices."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     a_cm: float
     b_cm: float
@@ -139,6 +146,8 @@ class Ellipsoid:
 class Haemorrhage:
     """Blood; `kinds` holds an answer to all five where there is any."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
     any: Presence
     kinds: Mapping[Kind, Presence] = field(default_factory=dict)
     age: Age | None = None
@@ -150,6 +159,8 @@ class Haemorrhage:
 @dataclass(frozen=True, slots=True)
 class Aspects:
     """Early ischaemic change by region on one side."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     side: Side
     affected: tuple[Region, ...] = ()
@@ -166,6 +177,8 @@ class Aspects:
 class Ischaemia:
     """Infarct and vessels."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
     acute: Presence
     side: Side | None = None
     territory: tuple[Territory, ...] = ()
@@ -178,6 +191,8 @@ class Ischaemia:
 @dataclass(frozen=True, slots=True)
 class MassEffect:
     """What blood or swelling pushes aside."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     midline_shift_mm: float = 0.0
     hydrocephalus: bool = False
@@ -193,6 +208,8 @@ class MassEffect:
 class Extent:
     """First and last slice that show a finding, by SOP instance UID of the de-identified study."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
+
     finding: StrokeType
     first: str
     last: str
@@ -201,6 +218,8 @@ class Extent:
 @dataclass(frozen=True, slots=True)
 class Roi:
     """A region in one slice, in pixels (column, row); a mask by its SHA-256 in the hub's storage."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     kind: RoiKind
     finding: StrokeType
@@ -212,6 +231,8 @@ class Roi:
 @dataclass(frozen=True, slots=True)
 class Label:
     """One read."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = STRICT
 
     quality: Quality
     haemorrhage: Haemorrhage | None = None

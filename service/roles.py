@@ -39,6 +39,12 @@ class Permission(StrEnum):
     """Send a patient to another hospital."""
     RECEIVE = "receive"
     """Answer for the hospital that a patient is sent to."""
+    ADMIT_CASES = "admit_cases"
+    """Offer studies of the hospital to the study of 1,000 cases, and answer for them."""
+    LABEL = "label"
+    """Read the cases that one was given."""
+    CURATE = "curate"
+    """Screen cases, give them out, watch agreement, and freeze data sets."""
     ADMINISTER = "administer"
 
 
@@ -50,11 +56,11 @@ _CARES = _READS | {_P.ON_CALL, _P.ASK, _P.REFER}
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.VENDOR: frozenset({_P.READ_RECEIPTS, _P.SEND_STUDIES}),
-        Role.TECHNICIAN: _READS | {_P.READ_RECEIPTS, _P.SEND_STUDIES},
-        Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.REPROCESS},
+        Role.TECHNICIAN: _READS | {_P.READ_RECEIPTS, _P.SEND_STUDIES, _P.ADMIT_CASES},
+        Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.REPROCESS, _P.LABEL},
         Role.REFERRER: _CARES | {_P.RECEIVE},
-        Role.SPECIALIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.RECEIVE},
-        Role.ML: frozenset({_P.READ_STUDIES, _P.REPROCESS, _P.SETTLE}),
+        Role.SPECIALIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.RECEIVE, _P.LABEL},
+        Role.ML: frozenset({_P.READ_STUDIES, _P.REPROCESS, _P.SETTLE, _P.ADMIT_CASES, _P.CURATE}),
         Role.ADMIN: frozenset(Permission),
     }
 )

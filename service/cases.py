@@ -1,0 +1,297 @@
+"""Case: a study that a hospital offers for labelling, what was answered for it, and what became of it."""
+
+import hmac
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from labeling.answers import Answer, Answers, Criterion, Facts
+from labeling.criteria import Judgement, Verdict, judge
+from labeling.flow import Flow, count_reasons
+from model.stroke import Refusal
+from pacs_gateway.pseudonyms import Key
+from service import audit
+from service.accounts import Viewer, visible_to
+from service.acquisitions import Acquisition
+from service.arrivals import clean
+from service.case_states import SETTLED, CaseState, CaseVerb, check_case_move
+from service.db import Base, Id, UtcDateTime, locked, now, words
+from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
+from service.reports import Report
+from service.sight import find_own_study
+from service.states import StudyState
+from service.studies import Study
+
+LONGEST_PAGE = 200
+LONGEST_CODES = 200
+_STATES = {
+    Verdict.ELIGIBLE: CaseState.ELIGIBLE,
+    Verdict.EXCLUDED: CaseState.EXCLUDED,
+    Verdict.NEEDS_PERSON: CaseState.UPLOADED,
+}
+
+
+class Case(Base):
+    """One study offered for labelling; holds no name and no number of the patient, but keys made of them."""
+
+    __tablename__ = "cases"
+    __table_args__ = (Index("ix_cases_state_id", "state", "id"), Index("ix_cases_hcode_id", "hcode", "id"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), unique=True)
+    hcode: Mapped[str | None] = mapped_column(ForeignKey("hospitals.hcode"))
+    state: Mapped[CaseState] = mapped_column(words(CaseState))
+    said: Mapped[dict[str, Any]]
+    """`Answer` by `Criterion`, as the hospital answered."""
+    icd10: Mapped[str] = mapped_column(Text)
+    onset: Mapped[str] = mapped_column(String(40))
+    """ISO moment or day; empty where unknown."""
+    confirmed: Mapped[dict[str, Any]]
+    """`Answer` by `Criterion`, as a person settled it who looked."""
+    excluded_by: Mapped[list[Any]]
+    doubts: Mapped[list[Any]]
+    """Lists of [criterion, doubt]."""
+    patient_key: Mapped[str] = mapped_column(String(64))
+    """HMAC of hospital and HN."""
+    citizen_key: Mapped[str] = mapped_column(String(64))
+    likeness_key: Mapped[str] = mapped_column(String(64))
+    """HMAC of name, birth date and sex; empty unless all are known."""
+    admitted_by: Mapped[str] = mapped_column(String(100))
+    admitted_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    screened_by: Mapped[str] = mapped_column(String(100))
+    """Empty where no person had to look."""
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+def admit_case(
+    session: Session, viewer: Viewer, study_uid: str, answers: Answers, key: Key, *, citizen_id: str = ""
+) -> Case:
+    """Offer a study, or answer anew for one that is not given out yet; it is screened at once.
+
+    Args:
+        session: A writing session.
+        viewer: Who answers, for their own hospital.
+        study_uid: Study Instance UID of a study that the hub has.
+        answers: What the hospital says.
+        key: The secret behind every key.
+        citizen_id: 13 digits; only an HMAC of it is kept.
+
+    Raises:
+        NotFound: no such study at the viewer's hospital. NotReady: it is still arriving.
+        AlreadyExists: the case has been given out. BadRequest: a citizen id or code that is none.
+    """
+    study = find_own_study(session, study_uid, viewer)
+    if study.state is StudyState.RECEIVING:
+        raise NotReady("the study is still arriving")
+    if len(answers.icd10) > LONGEST_CODES:
+        raise BadRequest(f"codes of {len(answers.icd10)} characters; at most {LONGEST_CODES}")
+    case = session.scalar(locked(select(Case).where(Case.study_id == study.id)))
+    if case is None:
+        case = Case(
+            study_id=study.id,
+            hcode=study.hcode,
+            state=CaseState.UPLOADED,
+            said={},
+            icd10="",
+            onset="",
+            confirmed={},
+            excluded_by=[],
+            doubts=[],
+            citizen_key="",
+            screened_by="",
+            admitted_by=viewer.username,
+            **_patient_keys(study, key),
+        )
+        session.add(case)
+    elif case.state not in (CaseState.UPLOADED, CaseState.ELIGIBLE, CaseState.EXCLUDED):
+        raise AlreadyExists(f"the case is {case.state.value} already; its answers stay")
+    case.said = {criterion.value: answer.value for criterion, answer in answers.said.items()}
+    case.icd10, case.onset = clean(answers.icd10), answers.onset.isoformat() if answers.onset else ""
+    case.citizen_key = _citizen_key(key, citizen_id) or case.citizen_key
+    _screen(session, case, study)
+    audit.record(session, viewer.username, "case.admit", study_id=study.id, detail=_detail(case))
+    return case
+
+
+def screen(session: Session, viewer: Viewer, number: int, confirmed: Mapping[Criterion, Answer]) -> Case:
+    """Settle what the criteria left to a person; UNKNOWN takes an earlier word back.
+
+    Raises:
+        NotFound: the viewer sees no such case. IllegalTransition: it has been given out.
+    """
+    case = find_case(session, viewer, number, lock=True)
+    settled = {**case.confirmed, **{criterion.value: answer.value for criterion, answer in confirmed.items()}}
+    case.confirmed = {word: answer for word, answer in settled.items() if answer != Answer.UNKNOWN}
+    case.screened_by = viewer.username
+    _screen(session, case, session.get_one(Study, case.study_id))
+    audit.record(session, viewer.username, "case.screen", study_id=case.study_id, detail=_detail(case))
+    return case
+
+
+def find_case(session: Session, viewer: Viewer, number: int, *, lock: bool = False) -> Case:
+    """The case, if there is one and it is of the viewer's hospital, or the viewer sees the region.
+
+    Raises:
+        NotFound: otherwise.
+    """
+    query = select(Case).where(Case.id == number, visible_to(viewer, Case.hcode))
+    if case := session.scalar(locked(query) if lock else query):
+        return case
+    raise NotFound(f"no case has the number {number}")
+
+
+def list_cases(
+    session: Session,
+    viewer: Viewer,
+    *,
+    state: CaseState | None = None,
+    hcode: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> Sequence[tuple[Case, str]]:
+    """Cases with their Study Instance UID, newest first; `before` is the last number of the page before."""
+    query = select(Case, Study.study_instance_uid).join(Study, Study.id == Case.study_id)
+    query = query.where(visible_to(viewer, Case.hcode))
+    if state is not None:
+        query = query.where(Case.state == state)
+    if hcode is not None:
+        query = query.where(Case.hcode == hcode)
+    if before is not None:
+        query = query.where(Case.id < before)
+    rows = session.execute(query.order_by(Case.id.desc()).limit(max(1, min(limit, LONGEST_PAGE))))
+    return [(case, uid) for case, uid in rows]
+
+
+def judgement_of(session: Session, case: Case) -> Judgement:
+    """How the criteria judge a case by what is known now."""
+    study = session.get_one(Study, case.study_id)
+    return _judge(session, case, study)
+
+
+def flow_of(session: Session, viewer: Viewer) -> Flow:
+    """How many cases got how far."""
+    own = visible_to(viewer, Case.hcode)
+    counts: Counter[CaseState] = Counter()
+    for state, count in session.execute(select(Case.state, func.count()).where(own).group_by(Case.state)):
+        counts[state] = count
+    excluded = session.scalars(select(Case.excluded_by).where(Case.state == CaseState.EXCLUDED, own))
+    settled = sum(counts[state] for state in SETTLED)
+    adjudicated = session.scalar(
+        select(func.count()).where(own, Case.state.in_(SETTLED), Case.id.in_(_adjudicated()))
+    )
+    read = settled + counts[CaseState.READ]
+    assigned = read + counts[CaseState.ASSIGNED]
+    return Flow(
+        uploaded=sum(counts.values()),
+        waiting=counts[CaseState.UPLOADED],
+        excluded=counts[CaseState.EXCLUDED],
+        reasons=count_reasons([Criterion(word) for word in words_] for words_ in excluded),
+        eligible=assigned + counts[CaseState.ELIGIBLE],
+        assigned=assigned,
+        read=read,
+        agreed=settled - (adjudicated or 0),
+        adjudicated=adjudicated or 0,
+    )
+
+
+def move_case(case: Case, verb: CaseVerb, to: CaseState) -> None:
+    """Put a case into a state that the verb leads to.
+
+    Raises:
+        IllegalTransition: it does not.
+    """
+    check_case_move(case.state, verb, to)
+    case.state, case.changed_at = to, now()
+
+
+def _adjudicated() -> Any:
+    from service.adjudications import Adjudication  # it is about cases, and imports them
+
+    return select(Adjudication.case_id)
+
+
+def _screen(session: Session, case: Case, study: Study) -> None:
+    judgement = _judge(session, case, study)
+    case.excluded_by = [criterion.value for criterion in judgement.excluded_by]
+    case.doubts = [[each.criterion.value, each.doubt.value] for each in judgement.doubts]
+    move_case(case, CaseVerb.SCREEN, _STATES[judgement.verdict])
+    session.flush()
+
+
+def _judge(session: Session, case: Case, study: Study) -> Judgement:
+    answers = Answers(
+        {Criterion(word): Answer(answer) for word, answer in case.said.items()},
+        case.icd10,
+        read_onset(case.onset),
+    )
+    confirmed = {Criterion(word): Answer(answer) for word, answer in case.confirmed.items()}
+    return judge(answers, _facts(session, study), confirmed=confirmed)
+
+
+def read_onset(text: str) -> datetime | date | None:
+    """An onset as it is kept.
+
+    Raises:
+        BadRequest: it is no ISO day, and no ISO moment with a time zone.
+    """
+    if not text:
+        return None
+    try:
+        onset = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{text!r} is no onset; write 2026-11-22 or 2026-11-22T16:00+07:00") from None
+    if isinstance(onset, datetime) and onset.tzinfo is None:
+        raise BadRequest(f"onset {text!r} has no time zone; write it as 2026-11-22T16:00+07:00")
+    return onset
+
+
+def _facts(session: Session, study: Study) -> Facts:
+    """What the hub knows by itself; a defect or motion only where the study was refused for it."""
+    acquisition = session.get(Acquisition, study.id)
+    reported = session.scalar(select(Report.id).where(Report.study_id == study.id).limit(1)) is not None
+    return Facts(
+        age_years=study.age_years,
+        birth_date=study.birth_date,
+        acquired=acquisition.first_at if acquisition else study.study_date,
+        skull_defect=Refusal.POST_SURGERY.value in study.reasons or None,
+        motion=Refusal.ARTEFACT.value in study.reasons or None,
+        report=reported,
+    )
+
+
+def _patient_keys(study: Study, key: Key) -> dict[str, str]:
+    known = study.patient_name and study.birth_date and study.sex
+    name = "".join(study.patient_name.casefold().split("^"))
+    like = "\0".join(("likeness", "".join(name.split()), str(study.birth_date), study.sex.upper()))
+    number = study.patient_id or study.study_instance_uid
+    return {
+        "patient_key": _hmac(key, "\0".join(("case", study.hcode or "", number))),
+        "likeness_key": _hmac(key, like) if known else "",
+    }
+
+
+def _citizen_key(key: Key, citizen_id: str) -> str:
+    digits = "".join(citizen_id.split()).replace("-", "")
+    if not digits:
+        return ""
+    if not (len(digits) == 13 and digits.isascii() and digits.isdigit() and _checks(digits)):
+        raise BadRequest("a citizen id has 13 digits, the last of which checks the others; this one does not")
+    return _hmac(key, f"citizen\0{digits}")
+
+
+def _checks(digits: str) -> bool:
+    total = sum(int(digit) * weight for digit, weight in zip(digits, range(13, 1, -1), strict=False))
+    return (11 - total % 11) % 10 == int(digits[-1])
+
+
+def _hmac(key: Key, text: str) -> str:
+    return hmac.new(key.secret, text.encode("utf-8", "surrogateescape"), sha256).hexdigest()
+
+
+def _detail(case: Case) -> audit.Detail:
+    return {"case": case.id, "state": case.state.value, "excluded_by": ",".join(case.excluded_by)}
