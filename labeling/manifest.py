@@ -53,7 +53,7 @@ class Row:
     slice_ranges: Mapping[StrokeType, Sequence[tuple[str, str]]] = field(default_factory=dict)
     """SOP instance UIDs of the first and last slice of every stretch that shows it."""
     acquired_month: str = ""
-    """YYYY-MM, by the shifted dates of the de-identified study."""
+    """YYYY-MM; empty where it would tell by how much the dates of a de-identified study were shifted."""
     onset_to_ct_h: float | None = None
     scanner_id: str = ""
     readers: Sequence[Mapping[str, Any]] = ()
@@ -223,11 +223,16 @@ def _copy_files(scratch: Path, rows: Sequence[Row], files: Mapping[str, Path]) -
             _check_file(target, digest)
 
 
+def sha256_of(path: Path) -> str:
+    """The hash by which a row names a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _check_file(path: Path, digest: str) -> None:
     if not path.is_file():
         raise BadDataSet(f"{path} is missing")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != digest:
         raise BadDataSet(f"{path} is {found[:12]}..., not {digest[:12]}... as it was frozen")
 

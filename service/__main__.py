@@ -25,6 +25,7 @@ COMMANDS = {
     "deliver": "service.commands.deliver",
     "roster": "service.commands.rosters",
     "moph": "service.commands.moph",
+    "cases": "service.commands.cases",
     "audit": "service.commands.audit",
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",

@@ -1,28 +1,25 @@
 """Case: a study that a hospital offers for labelling, what was answered for it, and what became of it."""
 
-import hmac
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from hashlib import sha256
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from labeling.answers import Answer, Answers, Criterion, Facts
+from labeling.answers import Answer, Answers, Criterion
 from labeling.criteria import Judgement, Verdict, judge
 from labeling.flow import Flow, count_reasons
-from model.stroke import Refusal
 from pacs_gateway.pseudonyms import Key
 from service import audit
 from service.accounts import Viewer, visible_to
-from service.acquisitions import Acquisition
 from service.arrivals import clean
+from service.case_facts import facts_of, read_onset
+from service.case_keys import citizen_key, patient_keys
 from service.case_states import SETTLED, CaseState, CaseVerb, check_case_move
 from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
-from service.reports import Report
 from service.sight import find_own_study
 from service.states import StudyState
 from service.studies import Study
@@ -105,14 +102,14 @@ def admit_case(
             citizen_key="",
             screened_by="",
             admitted_by=viewer.username,
-            **_patient_keys(study, key),
+            **patient_keys(study, key),
         )
         session.add(case)
     elif case.state not in (CaseState.UPLOADED, CaseState.ELIGIBLE, CaseState.EXCLUDED):
         raise AlreadyExists(f"the case is {case.state.value} already; its answers stay")
     case.said = {criterion.value: answer.value for criterion, answer in answers.said.items()}
     case.icd10, case.onset = clean(answers.icd10), answers.onset.isoformat() if answers.onset else ""
-    case.citizen_key = _citizen_key(key, citizen_id) or case.citizen_key
+    case.citizen_key = citizen_key(key, citizen_id) or case.citizen_key
     _screen(session, case, study)
     audit.record(session, viewer.username, "case.admit", study_id=study.id, detail=_detail(case))
     return case
@@ -230,67 +227,7 @@ def _judge(session: Session, case: Case, study: Study) -> Judgement:
         read_onset(case.onset),
     )
     confirmed = {Criterion(word): Answer(answer) for word, answer in case.confirmed.items()}
-    return judge(answers, _facts(session, study), confirmed=confirmed)
-
-
-def read_onset(text: str) -> datetime | date | None:
-    """An onset as it is kept.
-
-    Raises:
-        BadRequest: it is no ISO day, and no ISO moment with a time zone.
-    """
-    if not text:
-        return None
-    try:
-        onset = date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no onset; write 2026-11-22 or 2026-11-22T16:00+07:00") from None
-    if isinstance(onset, datetime) and onset.tzinfo is None:
-        raise BadRequest(f"onset {text!r} has no time zone; write it as 2026-11-22T16:00+07:00")
-    return onset
-
-
-def _facts(session: Session, study: Study) -> Facts:
-    """What the hub knows by itself; a defect or motion only where the study was refused for it."""
-    acquisition = session.get(Acquisition, study.id)
-    reported = session.scalar(select(Report.id).where(Report.study_id == study.id).limit(1)) is not None
-    return Facts(
-        age_years=study.age_years,
-        birth_date=study.birth_date,
-        acquired=acquisition.first_at if acquisition else study.study_date,
-        skull_defect=Refusal.POST_SURGERY.value in study.reasons or None,
-        motion=Refusal.ARTEFACT.value in study.reasons or None,
-        report=reported,
-    )
-
-
-def _patient_keys(study: Study, key: Key) -> dict[str, str]:
-    known = study.patient_name and study.birth_date and study.sex
-    name = "".join(study.patient_name.casefold().split("^"))
-    like = "\0".join(("likeness", "".join(name.split()), str(study.birth_date), study.sex.upper()))
-    number = study.patient_id or study.study_instance_uid
-    return {
-        "patient_key": _hmac(key, "\0".join(("case", study.hcode or "", number))),
-        "likeness_key": _hmac(key, like) if known else "",
-    }
-
-
-def _citizen_key(key: Key, citizen_id: str) -> str:
-    digits = "".join(citizen_id.split()).replace("-", "")
-    if not digits:
-        return ""
-    if not (len(digits) == 13 and digits.isascii() and digits.isdigit() and _checks(digits)):
-        raise BadRequest("a citizen id has 13 digits, the last of which checks the others; this one does not")
-    return _hmac(key, f"citizen\0{digits}")
-
-
-def _checks(digits: str) -> bool:
-    total = sum(int(digit) * weight for digit, weight in zip(digits, range(13, 1, -1), strict=False))
-    return (11 - total % 11) % 10 == int(digits[-1])
-
-
-def _hmac(key: Key, text: str) -> str:
-    return hmac.new(key.secret, text.encode("utf-8", "surrogateescape"), sha256).hexdigest()
+    return judge(answers, facts_of(session, study), confirmed=confirmed)
 
 
 def _detail(case: Case) -> audit.Detail:

@@ -73,6 +73,10 @@ class Settings:
     learn_callers: bool = False
     """Take studies from callers that are not listed, and list them for an administrator to confirm."""
 
+    research_key: str = ""
+    """The file with the secret behind the pseudonyms of cases. Empty: `research.key` in the data folder, made
+    on first use; on a real hub keep it apart from the data and its backups."""
+
     model: Path = SHIPPED_MODEL
     """The folder of the model package that workers load."""
 
@@ -225,6 +229,11 @@ class Settings:
     def inbox(self) -> Path:
         """What hospitals sent and the hub has not yet taken."""
         return self.data / "inbox"
+
+    @property
+    def research_key_file(self) -> Path:
+        """Where the secret behind the pseudonyms of cases is."""
+        return Path(self.research_key) if self.research_key else self.data / "research.key"
 
     @property
     def storage_folder(self) -> Path:

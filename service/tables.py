@@ -20,6 +20,7 @@ NAMES = (
     "consult_messages",
     "consults",
     "contacts",
+    "data_sets",
     "deliveries",
     "descriptions",
     "disagreements",

@@ -16,6 +16,7 @@ NAMED = READERS - {Role.ML}
 SENDERS = frozenset({Role.VENDOR, Role.TECHNICIAN, Role.ADMIN})
 REVIEWERS = frozenset({Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN})
 DOCTORS = REVIEWERS | {Role.REFERRER}
+OFFERERS = frozenset({Role.TECHNICIAN, Role.ML, Role.ADMIN})
 RECEIVERS = DOCTORS - {Role.RADIOLOGIST}
 
 TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
@@ -114,8 +115,25 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         ),
     ),
     (
+        OFFERERS,
+        (
+            "GET /api/v1/cases",
+            "POST /api/v1/cases",
+            "GET /api/v1/cases/flow",
+            "GET /api/v1/cases/flow.svg",
+            "GET /api/v1/cases/{number}",
+        ),
+    ),
+    (
         REVIEWERS,
         (
+            "GET /api/v1/adjudications",
+            "GET /api/v1/adjudications/{number}",
+            "POST /api/v1/adjudications/{number}",
+            "GET /api/v1/labels/next",
+            "GET /api/v1/labels/{number}",
+            "POST /api/v1/labels/{number}",
+            "PUT /api/v1/labels/{number}/draft",
             "POST /api/v1/consults/{number}/accept",
             "POST /api/v1/consults/{number}/answer",
             "GET /api/v1/discordant-reports",
@@ -176,6 +194,17 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
     (
         frozenset({Role.ML, Role.ADMIN}),
         (
+            "GET /api/v1/cases/agreement",
+            "POST /api/v1/cases/assignment",
+            "POST /api/v1/cases/hand-over",
+            "GET /api/v1/cases/progress",
+            "GET /api/v1/cases/suspects",
+            "POST /api/v1/cases/suspects",
+            "POST /api/v1/cases/{number}/screening",
+            "GET /api/v1/datasets",
+            "GET /api/v1/datasets/{number}",
+            "GET /api/v1/datasets/{number}/datasheet.md",
+            "GET /api/v1/datasets/{number}/flow.svg",
             "GET /api/v1/disagreements",
             "POST /api/v1/disagreements/{number}/settlement",
         ),

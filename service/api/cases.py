@@ -1,0 +1,342 @@
+"""Cases over HTTP: offer a study and answer for it, screen, give out, hand over, and see how far it is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from labeling.answers import Answer, Answers, Criterion
+from labeling.assignment import Design, Reader
+from labeling.flow import Flow, flow_svg
+from labeling.splits import Shares
+from service import assignments
+from service.api.access import Curator, Look, Offerer, Work, note_read
+from service.api.problems import responses
+from service.case_facts import read_onset
+from service.case_identities import say_same, suspects
+from service.case_keys import open_research_key
+from service.case_states import CaseState
+from service.cases import (
+    LONGEST_CODES,
+    LONGEST_PAGE,
+    Case,
+    admit_case,
+    find_case,
+    flow_of,
+    judgement_of,
+    list_cases,
+    screen,
+)
+from service.errors import NotFound
+from service.reader_agreement import figures, pairs, questions
+from service.studies import Study
+
+router = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=responses(401, 403, 404, 422, 503))
+
+Said = dict[Criterion, Answer]
+
+
+class CaseIn(BaseModel):
+    """A study offered for labelling, with what the hospital answers; what is left out is unknown."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "study": "1.2.3",
+                    "answers": {"adult": "yes", "deficit": "yes", "report": "yes"},
+                    "icd10": "I63.9",
+                    "onset": "2026-11-22T14:30+07:00",
+                }
+            ]
+        },
+    )
+
+    study: str = Field(max_length=64)
+    """Study Instance UID."""
+    answers: Said = {}
+    icd10: str = Field(default="", max_length=LONGEST_CODES)
+    onset: str = Field(default="", max_length=40)
+    """ISO moment with a time zone, or a day."""
+    citizen_id: str = Field(default="", max_length=20)
+    """Kept as an HMAC only."""
+
+
+class ScreeningIn(BaseModel):
+    """What a person settles who has looked; unknown takes an earlier word back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    confirmed: Said = Field(min_length=1)
+
+
+class WordOut(BaseModel):
+    """A criterion with a text in both languages."""
+
+    criterion: Criterion
+    th: str
+    en: str
+
+
+class CaseOut(BaseModel):
+    """A case without its patient."""
+
+    number: int
+    study_instance_uid: str
+    hospital: str | None
+    state: CaseState
+    answers: Said
+    confirmed: Said
+    icd10: str
+    onset: str
+    excluded_by: list[WordOut]
+    """Every reason, in words."""
+    doubts: list[WordOut]
+    """What a person has to look at, with the values."""
+    admitted_at: datetime
+
+
+class ReaderIn(BaseModel):
+    """One reader; share is of a full load."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(max_length=100)
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
+class AssignmentIn(BaseModel):
+    """How to give out what is eligible."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    readers: list[ReaderIn] = Field(min_length=1, max_length=200)
+    adjudicators: list[str] = Field(default=[], max_length=50)
+    common: int = Field(default=20, ge=0)
+    test_reads: int = Field(default=3, ge=1, le=9)
+    double_share: float = Field(default=0.10, ge=0, le=1)
+    rereads: int = Field(default=2, ge=0, le=50)
+    seed: int = Field(default=0, ge=0)
+    held_out_hospitals: list[str] = []
+    held_out_months: int = Field(default=0, ge=0, le=60)
+
+
+class RoundOut(BaseModel):
+    """A round of reading."""
+
+    number: int
+    readers: list[dict[str, Any]]
+    """{reader, done, total}."""
+
+
+class HandOverIn(BaseModel):
+    """A reader who leaves; the others take over, or only those named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reader: str = Field(max_length=100)
+    to: list[str] | None = None
+
+
+class HandOverOut(BaseModel):
+    """What became of the reads."""
+
+    moved: int
+    dropped: int
+    unplaced: int
+
+
+class PairIn(BaseModel):
+    """Whether two cases are of one patient."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: int = Field(ge=1, le=2**53)
+    second: int = Field(ge=1, le=2**53)
+    same: bool
+
+
+class SuspectOut(BaseModel):
+    """Two patient keys of one name, birth date and sex, with the cases of each."""
+
+    first: list[int]
+    second: list[int]
+
+
+class AgreementOut(BaseModel):
+    """One coefficient of one question."""
+
+    question: str
+    coefficient: str
+    first: str | None = None
+    second: str | None = None
+    value: float | None
+    low: float | None
+    high: float | None
+    undefined: str | None
+    observed: float | None
+    cases: int
+    prevalence: dict[str, float]
+
+
+@router.post("", status_code=201, responses=responses(409))
+def offer(request: Request, body: CaseIn, viewer: Offerer, session: Work) -> CaseOut:
+    """Offer a study and answer for it; it is screened at once, and answers who it was decided by."""
+    key = open_research_key(request.app.state.settings)
+    answers = Answers(body.answers, body.icd10, read_onset(body.onset))
+    case = admit_case(session, viewer, body.study, answers, key, citizen_id=body.citizen_id)
+    return _case_out(session, case, body.study)
+
+
+@router.get("")
+def list_offered(
+    request: Request,
+    viewer: Offerer,
+    session: Look,
+    state: CaseState | None = None,
+    hospital: Annotated[str | None, Query(pattern=r"^\d{5}$")] = None,
+    before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+    limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = 50,
+) -> Sequence[CaseOut]:
+    """Cases, the newest first."""
+    found = list_cases(session, viewer, state=state, hcode=hospital, before=before, limit=limit)
+    answer = [_case_out(session, case, uid) for case, uid in found]
+    note_read(request, session, viewer, "case.list", detail={"cases": [each.number for each in answer]})
+    return answer
+
+
+@router.get("/flow")
+def read_flow(viewer: Offerer, session: Look) -> Flow:
+    """How many cases got how far, of the viewer's hospital or of the region."""
+    return flow_of(session, viewer)
+
+
+@router.get("/flow.svg", response_class=Response)
+def draw_flow(viewer: Offerer, session: Look, language: Literal["en", "th"] = "en") -> Response:
+    """The flow as a picture."""
+    return Response(flow_svg(flow_of(session, viewer), language), media_type="image/svg+xml")
+
+
+@router.get("/agreement")
+def read_agreement(viewer: Curator, session: Look, question: str | None = None) -> Sequence[AgreementOut]:
+    """Agreement by question over all readers; with a question, of every pair and of re-reads."""
+    if question is None:
+        return [_agreement_out(asked, found) for asked, found in figures(session)]
+    if question not in questions():
+        raise NotFound(f"{question!r} is not asked; {', '.join(questions())} are")
+    return [
+        _agreement_out(question, found, pair.first, pair.second)
+        for pair in pairs(session, question)
+        for found in (pair.kappa, pair.ac1)
+    ]
+
+
+@router.get("/suspects")
+def list_suspects(viewer: Curator, session: Look) -> Sequence[SuspectOut]:
+    """Patients that look alike and that nobody has decided."""
+    return [SuspectOut(first=first, second=second) for _, first, second in suspects(session)]
+
+
+@router.post("/suspects", status_code=204)
+def decide_suspects(body: PairIn, viewer: Curator, session: Work) -> None:
+    """Say whether two cases are of one patient."""
+    say_same(session, viewer, body.first, body.second, body.same)
+
+
+@router.post("/assignment", status_code=201)
+def give_out(body: AssignmentIn, viewer: Curator, session: Work) -> RoundOut:
+    """Give out what is eligible: balanced at random, with hidden overlap."""
+    design = Design(
+        common=body.common,
+        test_reads=body.test_reads,
+        double_share=body.double_share,
+        rereads=body.rereads,
+        seed=body.seed,
+    )
+    made = assignments.assign_cases(
+        session,
+        viewer,
+        [Reader(each.username, each.share) for each in body.readers],
+        design,
+        Shares(tuple(body.held_out_hospitals), body.held_out_months),
+        adjudicators=body.adjudicators,
+    )
+    return RoundOut(number=made.id, readers=_progress(session))
+
+
+@router.get("/progress")
+def read_progress(viewer: Curator, session: Look) -> Sequence[dict[str, Any]]:
+    """How far every reader is."""
+    return _progress(session)
+
+
+@router.post("/hand-over")
+def pass_on(body: HandOverIn, viewer: Curator, session: Work) -> HandOverOut:
+    """Pass on what a reader has not read."""
+    moved, dropped, unplaced = assignments.hand_over_reads(session, viewer, body.reader, to=body.to)
+    return HandOverOut(moved=moved, dropped=dropped, unplaced=unplaced)
+
+
+@router.get("/{number}")
+def read_case(request: Request, number: int, viewer: Offerer, session: Look) -> CaseOut:
+    """One case."""
+    case = find_case(session, viewer, number)
+    answer = _case_out(session, case, session.get_one(Study, case.study_id).study_instance_uid)
+    note_read(request, session, viewer, "case.read", study_id=case.study_id, detail={"case": number})
+    return answer
+
+
+@router.post("/{number}/screening", responses=responses(409))
+def settle_doubts(number: int, body: ScreeningIn, viewer: Curator, session: Work) -> CaseOut:
+    """Settle what the criteria left to a person."""
+    case = screen(session, viewer, number, body.confirmed)
+    return _case_out(session, case, session.get_one(Study, case.study_id).study_instance_uid)
+
+
+def _progress(session: Session) -> list[dict[str, Any]]:
+    return [
+        {"reader": each.reader, "done": each.done, "total": each.total}
+        for each in assignments.progress(session)
+    ]
+
+
+def _case_out(session: Session, case: Case, uid: str) -> CaseOut:
+    doubts = judgement_of(session, case).doubts if case.doubts else ()
+    return CaseOut(
+        number=case.id,
+        study_instance_uid=uid,
+        hospital=case.hcode,
+        state=case.state,
+        answers={Criterion(word): Answer(answer) for word, answer in case.said.items()},
+        confirmed={Criterion(word): Answer(answer) for word, answer in case.confirmed.items()},
+        icd10=case.icd10,
+        onset=case.onset,
+        excluded_by=[
+            WordOut(criterion=each, th=each.reason.th, en=each.reason.en)
+            for each in map(Criterion, case.excluded_by)
+        ],
+        doubts=[WordOut(criterion=each.criterion, th=each.text.th, en=each.text.en) for each in doubts],
+        admitted_at=case.admitted_at,
+    )
+
+
+def _agreement_out(
+    question: str, found: Any, first: str | None = None, second: str | None = None
+) -> AgreementOut:
+    return AgreementOut(
+        question=question,
+        coefficient=found.coefficient,
+        first=first,
+        second=second,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        undefined=found.undefined,
+        observed=found.observed,
+        cases=found.cases,
+        prevalence=dict(found.prevalence),
+    )

@@ -1,0 +1,183 @@
+"""Labels over HTTP: a reader's next case, blind; drafts, reads, and the adjudicator's queue."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from labeling.completeness import Images
+from labeling.labels import Label
+from model.stroke import StrokeType
+from service.adjudications import Dispute, adjudicate, disputes, find_dispute
+from service.api.access import LabelReader, Look, Work, note_read
+from service.api.problems import responses
+from service.assignments import Assignment, find_assignment, next_case, progress
+from service.case_images import images_of
+from service.case_keys import open_research_key
+from service.cases import Case
+from service.reads import draft_of, parse_label, save_draft, save_label
+
+router = APIRouter(prefix="/api/v1", tags=["labels"], responses=responses(401, 403, 404, 422, 503))
+
+
+class SlicesOut(BaseModel):
+    """The slices of a case, bottom to top, under pseudonymous UIDs."""
+
+    sop_uids: Sequence[str]
+    rows: int
+    columns: int
+
+
+class TurnOut(BaseModel):
+    """A read to be made: nothing of hospital, date, AI, other readers, or why it is read."""
+
+    number: int
+    done: int
+    total: int
+    slices: SlicesOut
+    draft: Label | None
+
+
+class DraftOut(BaseModel):
+    """What is kept of a read that is not handed in."""
+
+    saved_at: datetime
+
+
+class ReadOut(BaseModel):
+    """A read that was handed in."""
+
+    number: int
+    supersedes: int | None
+    at: datetime
+
+
+class DisputeOut(BaseModel):
+    """A case on which readers differ, with what each said and not who they are."""
+
+    number: int
+    disputed: list[StrokeType]
+    soft: dict[StrokeType, float]
+    reads: list[Label]
+    slices: SlicesOut
+
+
+class AdjudicationIn(BaseModel):
+    """What an adjudicator decides."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: dict[str, Any]
+    comment: str = Field(default="", max_length=2000)
+
+
+class AdjudicationOut(BaseModel):
+    """A decision."""
+
+    number: int
+    case: int
+    at: datetime
+
+
+@router.get("/labels/next", responses={204: {"description": "everything is read"}})
+def read_next(request: Request, viewer: LabelReader, session: Look) -> Any:
+    """The viewer's next case; 204 when all are read."""
+    turn = next_case(session, viewer)
+    if turn is None:
+        return Response(status_code=204)
+    answer = _turn_out(request, session, viewer.username, turn)
+    note_read(request, session, viewer, "case.show", study_id=_study(session, turn), detail={"read": turn.id})
+    return answer
+
+
+@router.get("/labels/{number}")
+def read_turn(request: Request, number: int, viewer: LabelReader, session: Look) -> TurnOut:
+    """One of the viewer's own cases, read or not."""
+    turn = find_assignment(session, viewer, number)
+    answer = _turn_out(request, session, viewer.username, turn)
+    note_read(request, session, viewer, "case.show", study_id=_study(session, turn), detail={"read": turn.id})
+    return answer
+
+
+@router.put("/labels/{number}/draft", responses=responses(409))
+def keep_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
+    """Keep what was entered so far; it may be incomplete."""
+    return DraftOut(saved_at=save_draft(session, viewer, number, body).at)
+
+
+@router.post("/labels/{number}", status_code=201, responses=responses(409))
+def hand_in(
+    request: Request, number: int, body: dict[str, Any], viewer: LabelReader, session: Work
+) -> ReadOut:
+    """Hand in a read of the schema r8-ncct-1.0; again corrects it, and both stay."""
+    turn = find_assignment(session, viewer, number)
+    images = _images(request, session, turn.case_id)
+    read = save_label(session, viewer, number, body, images)
+    return ReadOut(number=read.id, supersedes=read.supersedes, at=read.at)
+
+
+@router.get("/adjudications")
+def list_disputes(request: Request, viewer: LabelReader, session: Look) -> Sequence[DisputeOut]:
+    """Cases that wait for the viewer as adjudicator, the oldest first."""
+    found = disputes(session, viewer)
+    answer = [_dispute_out(request, session, each) for each in found]
+    note_read(request, session, viewer, "case.disputes", detail={"cases": [d.case.id for d in found]})
+    return answer
+
+
+@router.get("/adjudications/{number}")
+def read_dispute(request: Request, number: int, viewer: LabelReader, session: Look) -> DisputeOut:
+    """One case that waits for the viewer as adjudicator."""
+    found = find_dispute(session, viewer, number)
+    answer = _dispute_out(request, session, found)
+    note_read(request, session, viewer, "case.dispute", study_id=found.case.study_id, detail={"case": number})
+    return answer
+
+
+@router.post("/adjudications/{number}", status_code=201)
+def decide(
+    request: Request, number: int, body: AdjudicationIn, viewer: LabelReader, session: Work
+) -> AdjudicationOut:
+    """Decide a case on which readers differ."""
+    find_dispute(session, viewer, number)
+    images = _images(request, session, number)
+    made = adjudicate(session, viewer, number, body.label, images, comment=body.comment)
+    return AdjudicationOut(number=made.id, case=number, at=made.at)
+
+
+def _turn_out(request: Request, session: Session, reader: str, turn: Assignment) -> TurnOut:
+    own = progress(session, reader=reader)[0]
+    draft = draft_of(session, turn)
+    return TurnOut(
+        number=turn.id,
+        done=own.done,
+        total=own.total,
+        slices=_slices(_images(request, session, turn.case_id)),
+        draft=parse_label(draft.label) if draft else None,
+    )
+
+
+def _dispute_out(request: Request, session: Session, dispute: Dispute) -> DisputeOut:
+    return DisputeOut(
+        number=dispute.case.id,
+        disputed=list(dispute.consensus.disputed),
+        soft=dict(dispute.consensus.soft),
+        reads=[parse_label(read.label) for read in dispute.reads],
+        slices=_slices(_images(request, session, dispute.case.id)),
+    )
+
+
+def _images(request: Request, session: Session, case_id: int) -> Images:
+    key = open_research_key(request.app.state.settings)
+    return images_of(session, session.get_one(Case, case_id), request.app.state.storage, key)
+
+
+def _slices(images: Images) -> SlicesOut:
+    return SlicesOut(sop_uids=images.sop_uids, rows=images.rows, columns=images.columns)
+
+
+def _study(session: Session, turn: Assignment) -> int:
+    return session.get_one(Case, turn.case_id).study_id

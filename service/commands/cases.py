@@ -1,0 +1,152 @@
+"""`hub cases`: the study of 1,000 cases: its roster, who reads what, how far it is, agreement, data sets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labeling.assignment import Design, Reader
+from labeling.flow import flow_svg, flow_text
+from labeling.roster import BadRoster, flaws, read_roster
+from labeling.splits import Shares
+from service import assignments, cases
+from service.accounts import OPERATOR
+from service.case_keys import open_research_key
+from service.commands.opening import open_database, open_settings
+from service.data_sets import freeze_cases
+from service.db import session_scope
+from service.errors import BadRequest
+from service.reader_agreement import figures, pairs, questions
+from service.storage import open_storage
+
+group = typer.Typer(help="The study of 1,000 cases.", no_args_is_help=True)
+
+Hospitals = Annotated[list[str] | None, typer.Option("--hold-out", help="Hospital code, held out whole.")]
+Months = Annotated[int, typer.Option(help="The last so many months are held out.", min=0)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group of commands."""
+    app.add_typer(group, name="cases")
+
+
+@group.command()
+def roster(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="reader,hcode,case_from,case_to")],
+    thai: Annotated[bool, typer.Option("--thai", help="In Thai.")] = False,
+) -> None:
+    """Say what is wrong with a roster of contiguous ranges; exit status 1 when anything is."""
+    try:
+        spans = read_roster(file)
+    except BadRoster as error:
+        raise BadRequest(str(error)) from None
+    found = flaws(spans)
+    print(f"{len(spans)} ranges, {len({span.reader for span in spans})} readers, {len(found)} flaws")
+    for flaw in found:
+        print(f"- {flaw.th if thai else flaw.en}")
+    raise typer.Exit(1 if found else 0)
+
+
+@group.command()
+def assign(
+    readers: Annotated[list[str], typer.Argument(help="USERNAME, or USERNAME=0.5 for half a load.")],
+    adjudicator: Annotated[list[str] | None, typer.Option(help="Who decides where readers differ.")] = None,
+    common: Annotated[int, typer.Option(help="Cases that all read.", min=0)] = 20,
+    test_reads: Annotated[int, typer.Option(help="Readers of every test case.", min=1)] = 3,
+    double_share: Annotated[
+        float, typer.Option(help="Share of the others that two read.", min=0, max=1)
+    ] = 0.1,
+    rereads: Annotated[int, typer.Option(help="Own cases that each reads again.", min=0)] = 2,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same plan.")] = 0,
+    hold_out: Hospitals = None,
+    months: Months = 0,
+) -> None:
+    """Give out every eligible case: balanced at random, with hidden overlap and blind re-reads."""
+    design = Design(common, test_reads, double_share, rereads, seed=seed)
+    with session_scope(open_database(open_settings())) as session:
+        made = assignments.assign_cases(
+            session,
+            OPERATOR,
+            [_reader(text) for text in readers],
+            design,
+            Shares(tuple(hold_out or ()), months),
+            adjudicators=adjudicator or (),
+        )
+        rows = assignments.progress(session)
+    print(f"round {made.id}")
+    for row in rows:
+        print(f"{row.reader:<20} {row.total - row.done:>5} to read")
+
+
+@group.command()
+def leave(
+    reader: Annotated[str, typer.Argument(help="Who leaves.")],
+    to: Annotated[list[str] | None, typer.Option(help="Who takes over; all others when left out.")] = None,
+) -> None:
+    """Pass on what a reader has not read yet."""
+    with session_scope(open_database(open_settings())) as session:
+        moved, dropped, unplaced = assignments.hand_over_reads(session, OPERATOR, reader, to=to)
+    print(f"{moved} moved, {dropped} not needed, {unplaced} that nobody else can read")
+
+
+@group.command()
+def flow(
+    svg: Annotated[Path | None, typer.Option(help="Also as a picture, into this file.")] = None,
+    thai: Annotated[bool, typer.Option("--thai", help="In Thai.")] = False,
+) -> None:
+    """How many cases got how far."""
+    language = "th" if thai else "en"
+    with session_scope(open_database(open_settings()), write=False) as session:
+        found = cases.flow_of(session, OPERATOR)
+    print(flow_text(found, language))
+    if svg is not None:
+        svg.write_text(flow_svg(found, language), encoding="utf-8")
+
+
+@group.command()
+def agreement(
+    question: Annotated[str, typer.Argument(help="One question: every pair of readers, and re-reads.")] = "",
+) -> None:
+    """How far the readers agree, with intervals and prevalence."""
+    if question and question not in questions():
+        raise BadRequest(f"{question!r} is not asked; {', '.join(questions())} are")
+    with session_scope(open_database(open_settings()), write=False) as session:
+        if not question:
+            for asked, found in figures(session):
+                shares = ", ".join(f"{word} {part:.1%}" for word, part in found.prevalence.items() if part)
+                print(f"{asked:<18} {found}  {shares}")
+            return
+        for pair in pairs(session, question):
+            who = pair.first if pair.first == pair.second else f"{pair.first} - {pair.second}"
+            print(f"{who:<40} {pair.kappa}; {pair.ac1}")
+
+
+@group.command()
+def freeze(
+    name: Annotated[str, typer.Argument(help="Of the data set: lower-case letters, digits, hyphens.")],
+    place: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder that gets NAME-vN.")],
+    licence: Annotated[str, typer.Option(help="Under which it may be used, in words.")],
+    hold_out: Hospitals = None,
+    months: Months = 0,
+) -> None:
+    """Freeze every settled case, de-identified, as the next version; parted as the last round unless said."""
+    settings = open_settings()
+    engine = open_database(settings)
+    shares = Shares(tuple(hold_out or ()), months)
+    if not hold_out and not months:
+        with session_scope(engine, write=False) as session:
+            shares = assignments.shares_of(assignments.last_round(session))
+    storage = open_storage(settings.storage, settings.storage_folder)
+    made = freeze_cases(
+        engine, OPERATOR, storage, open_research_key(settings), place, name, shares, licence=licence
+    )
+    print(f"{made.name} v{made.version}: {made.studies} studies in {made.folder}")
+    print(f"digest {made.digest}")
+
+
+def _reader(text: str) -> Reader:
+    name, _, share = text.partition("=")
+    try:
+        return Reader(name, float(share or 1))
+    except ValueError:
+        raise BadRequest(f"{text!r} is no reader; write USERNAME or USERNAME=0.5") from None
