@@ -249,10 +249,13 @@ def _counts(ratings: Ratings, categories: Sequence[str], *, least: int = 2) -> F
 def _ends(
     value: float, error: float, observed: float, expected: float, cases: int, steps: float
 ) -> tuple[float, float]:
-    """The interval; where nothing differs the variance is 0, and Wilson's lower end stands in."""
+    """The interval; where nothing or everything differs the variance is 0, and Wilson's end stands in."""
     if error < 1e-12 and observed > 1 - 1e-12:
         least = cases / (cases + Z95**2)
         return max(-1.0, (least - expected) / (1 - expected)), 1.0
+    if error < 1e-12 and observed < 1e-12:
+        most = Z95**2 / (cases + Z95**2)
+        return value, max(value, (most - expected) / (1 - expected))
     return min(value, max(-1.0, value - steps * error)), min(1.0, value + steps * error)
 
 

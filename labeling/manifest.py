@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +238,8 @@ def _check_file(path: Path, digest: str) -> None:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    return asdict(row)
+    plain = {item.name: getattr(row, item.name) for item in fields(row)}
+    return {name: dict(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
 
 
 def _row(plain: dict[str, Any]) -> Row:

@@ -133,6 +133,12 @@ class TestUndefined:
         assert many.low is not None
         assert few.low < 0.5 < 0.95 < many.low < 1
 
+    def test_disagreement_throughout_is_not_said_to_be_certain_either(self) -> None:
+        found = gwet_ac1(["ap"] * 6, "ap")
+        assert (found.value, found.low) == (-1, -1)
+        assert found.high is not None
+        assert found.high > -0.5
+
     def test_an_answer_outside_the_categories_is_named(self) -> None:
         with pytest.raises(UnknownCategory, match=r"\['x'\] are not among the categories \['a', 'p'\]"):
             fleiss_kappa(["ax"], "ap")

@@ -1,6 +1,8 @@
 """A small labelling campaign for the tests: cases, readers, reads."""
 
-from datetime import date
+import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -9,14 +11,19 @@ from labeling.answers import Answer, Answers, Criterion
 from labeling.assignment import Design, Reader
 from labeling.labels import Label
 from labeling.splits import Shares
+from pacs_gateway.arrivals import ReceivedInstance
+from pacs_gateway.headers import read_header
 from pacs_gateway.pseudonyms import Key
 from service.accounts import Role, Viewer, add_account
 from service.assignments import ReadingRound, assign_cases
 from service.cases import Case, admit_case
 from service.reads import dump_label
 from service.reports import add_report
+from service.storage import Storage
+from service.studies import register_study
 from tests.labeling import reads
-from tests.service.factories import UDON, registered
+from tests.pacs import write_slice
+from tests.service.factories import UDON, arrived, registered
 
 KEY = Key(b"k" * 32)
 IMAGES = reads.IMAGES
@@ -72,3 +79,35 @@ def given_out(
         shares or Shares(calibration=0.1, test=0.2),
         adjudicators=adjudicators,
     )
+
+
+def with_images(session: Session, storage: Storage, folder: Path, n: int = 1, *, slices: int = 4) -> Case:
+    """A case whose files are really there: small axial CT slices, bottom to top."""
+    uid, hn = f"1.2.{100 + n}", f"HN-77{n:05d}"
+    paths = [
+        write_slice(
+            folder / uid, study=uid, number=at, pixel=n, side=64, PatientName=f"Secret^Name{n}", PatientID=hn,
+            AccessionNumber=f"ACC{n}", SliceThickness=5.0,
+        )
+        for at in range(1, slices + 1)
+    ]  # fmt: skip
+    now = datetime.now(UTC)
+    received = tuple(
+        ReceivedInstance(
+            header=read_header(path),
+            path=path,
+            size=path.stat().st_size,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            received_at=now,
+            conflict=False,
+        )
+        for path in paths
+    )
+    kept = dict(zip([each.sha256 for each in received], storage.keep_all(paths), strict=True))
+    study = register_study(
+        session,
+        arrived(uid, instances=received, patient_id=hn, patient_name=f"Secret^Name{n}", birth_date=None),
+        kept,
+    )
+    add_report(session, study, TECHNICIAN, "No hemorrhage.")
+    return admit_case(session, TECHNICIAN, uid, GOOD, KEY)
