@@ -1,5 +1,7 @@
 """The slices of a case as a reader may name them: one series, bottom to top, under pseudonymous UIDs."""
 
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session
 
 from labeling.completeness import Images
@@ -11,16 +13,34 @@ from service.series import series_of
 from service.storage import Storage
 
 
-def images_of(session: Session, case: Case, storage: Storage, key: Key) -> Images:
-    """The slices of the series with most of them.
+class Slice(NamedTuple):
+    """One slice under the UIDs of the hub, which a reader never sees."""
+
+    series_instance_uid: str
+    sop_instance_uid: str
+    storage_key: str
+
+
+def slices_of(session: Session, case: Case) -> list[Slice]:
+    """The slices of the series with most of them, bottom to top.
 
     Raises:
         NotReady: the study has no image any more.
     """
-    stacks = [series.instances for series in series_of(session, case.study_id)]
-    most = max(stacks, key=len, default=[])
-    if not most:
+    most = max(series_of(session, case.study_id), key=lambda series: len(series.instances), default=None)
+    if most is None or not most.instances:
         raise NotReady("the study has no images")
-    placed = sorted(most, key=lambda each: (each[5][2] if each[5] else 0.0, each[4] or 0, each[0]))
-    header = read_header(storage.path(placed[0][3]))
-    return Images([key.uid(each[0]) for each in placed], rows=header.rows or 0, columns=header.columns or 0)
+    placed = sorted(most.instances, key=lambda each: (each[5][2] if each[5] else 0.0, each[4] or 0, each[0]))
+    return [Slice(most.series_instance_uid, each[0], each[3]) for each in placed]
+
+
+def images_of(session: Session, case: Case, storage: Storage, key: Key) -> Images:
+    """The slices by the pseudonyms that a read names them by.
+
+    Raises:
+        NotReady: the study has no image any more.
+    """
+    slices = slices_of(session, case)
+    header = read_header(storage.path(slices[0].storage_key))
+    uids = [key.uid(each.sop_instance_uid) for each in slices]
+    return Images(uids, rows=header.rows or 0, columns=header.columns or 0)

@@ -2,6 +2,7 @@
 
 import hmac
 from hashlib import sha256
+from pathlib import Path
 
 from pacs_gateway.pseudonyms import BadKey, Key, make_key, read_key
 from service.errors import BadRequest
@@ -15,7 +16,7 @@ def open_research_key(settings: Settings) -> Key:
     Raises:
         BadKey: it cannot be read or made.
     """
-    path = settings.research_key_file
+    path = Path(settings.research_key) if settings.research_key else settings.data / "research.key"
     if path.exists():
         return read_key(path)
     try:

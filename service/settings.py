@@ -231,11 +231,6 @@ class Settings:
         return self.data / "inbox"
 
     @property
-    def research_key_file(self) -> Path:
-        """Where the secret behind the pseudonyms of cases is."""
-        return Path(self.research_key) if self.research_key else self.data / "research.key"
-
-    @property
     def storage_folder(self) -> Path:
         """The folder of study files when HUB_STORAGE names none."""
         return self.data / "storage"

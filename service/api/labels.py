@@ -2,23 +2,27 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from labeling.completeness import Images
 from labeling.labels import Label
 from model.stroke import StrokeType
+from service.accounts import Viewer
 from service.adjudications import Dispute, adjudicate, disputes, find_dispute
 from service.api.access import LabelReader, Look, Work, note_read
+from service.api.drawings import drawn_slice
 from service.api.problems import responses
 from service.assignments import Assignment, find_assignment, next_case, progress
-from service.case_images import images_of
+from service.case_images import images_of, slices_of
 from service.case_keys import open_research_key
 from service.cases import Case
+from service.errors import NotFound
 from service.reads import draft_of, parse_label, save_draft, save_label
+from service.studies import Study
 
 router = APIRouter(prefix="/api/v1", tags=["labels"], responses=responses(401, 403, 404, 422, 503))
 
@@ -102,6 +106,33 @@ def read_turn(request: Request, number: int, viewer: LabelReader, session: Look)
     return answer
 
 
+@router.get("/labels/{number}/slices/{n}.webp", response_class=Response)
+def draw_slice(
+    request: Request,
+    number: int,
+    n: Annotated[int, Path(ge=1, le=10_000)],
+    viewer: LabelReader,
+    session: Look,
+    window: Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")] = "40,80",
+) -> Response:
+    """Slice N from the bottom as a picture of 512 pixels a side: pixels only, nothing of the header."""
+    turn = find_assignment(session, viewer, number)
+    return _picture(request, session, viewer, turn.case_id, n, window)
+
+
+@router.get("/adjudications/{number}/slices/{n}.webp", response_class=Response)
+def draw_disputed_slice(
+    request: Request,
+    number: int,
+    n: Annotated[int, Path(ge=1, le=10_000)],
+    viewer: LabelReader,
+    session: Look,
+    window: Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")] = "40,80",
+) -> Response:
+    """Slice N of a case that waits for the viewer as adjudicator."""
+    return _picture(request, session, viewer, find_dispute(session, viewer, number).case.id, n, window)
+
+
 @router.put("/labels/{number}/draft", responses=responses(409))
 def keep_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
     """Keep what was entered so far; it may be incomplete."""
@@ -158,6 +189,22 @@ def _turn_out(request: Request, session: Session, reader: str, turn: Assignment)
         slices=_slices(_images(request, session, turn.case_id)),
         draft=parse_label(draft.label) if draft else None,
     )
+
+
+def _picture(
+    request: Request, session: Session, viewer: Viewer, case_id: int, n: int, window: str
+) -> Response:
+    case = session.get_one(Case, case_id)
+    study, slices = session.get_one(Study, case.study_id), slices_of(session, case)
+    if n > len(slices):
+        raise NotFound(f"slice {n} of {len(slices)}")
+    series, instance, _ = slices[n - 1]
+    centre, width = map(float, window.split(","))
+    drawn = drawn_slice(
+        session, request.app.state.storage, study, series, instance, window=(centre, max(width, 1.0))
+    )
+    note_read(request, session, viewer, "case.slice", study_id=study.id, detail={"case": case_id, "slice": n})
+    return Response(drawn, media_type="image/webp")
 
 
 def _dispute_out(request: Request, session: Session, dispute: Dispute) -> DisputeOut:

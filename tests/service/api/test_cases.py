@@ -130,6 +130,11 @@ class TestCampaign:
         assert uids == [key.uid(f"1.2.101.1.{n}") for n in range(1, 5)]
         assert UDON not in str(turn)
 
+        picture = one.get(f"/api/v1/labels/{turn['number']}/slices/4.webp", params={"window": "80,200"})
+        assert (picture.status_code, picture.content[8:12]) == (200, b"WEBP")
+        assert one.get(f"/api/v1/labels/{turn['number']}/slices/5.webp").status_code == 404
+        assert other.get(f"/api/v1/labels/{turn['number']}/slices/4.webp").status_code == 404
+
         draft = {"quality": {"diagnostic": True}, "confidence": 3}
         assert one.put(f"/api/v1/labels/{turn['number']}/draft", json=draft).status_code == 200
         assert one.get(f"/api/v1/labels/{turn['number']}").json()["draft"]["confidence"] == 3
@@ -150,6 +155,7 @@ class TestCampaign:
         assert len(dispute["reads"]) == 2
         assert not any(name in str(dispute) for name in names)
         assert other.get(f"/api/v1/adjudications/{dispute['number']}").status_code == 404
+        assert judge.get(f"/api/v1/adjudications/{dispute['number']}/slices/1.webp").status_code == 200
         decided = judge.post(
             f"/api/v1/adjudications/{dispute['number']}", json={"label": on_slices(BLEED, uids)}
         )

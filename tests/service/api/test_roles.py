@@ -130,6 +130,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/adjudications",
             "GET /api/v1/adjudications/{number}",
             "POST /api/v1/adjudications/{number}",
+            "GET /api/v1/adjudications/{number}/slices/{n}.webp",
+            "GET /api/v1/labels/{number}/slices/{n}.webp",
             "GET /api/v1/labels/next",
             "GET /api/v1/labels/{number}",
             "POST /api/v1/labels/{number}",
