@@ -33,6 +33,7 @@ from service.api import (
     fhir,
     fhir_subscriptions,
     fhir_writing,
+    forms,
     health,
     hospitals,
     labels,
@@ -88,6 +89,7 @@ from service.web import accounts as accounts_page
 from service.web import clock as clock_page
 from service.web import consults as consults_page
 from service.web import differences as differences_page
+from service.web import forms as forms_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
 
@@ -108,6 +110,7 @@ PARTS = (
     reviews,
     referrals,
     letters,
+    forms,
     moph,
     share_links,
     destinations,
@@ -153,6 +156,7 @@ PARTS = (
     alert_link,
     receipts_page,
     selftest,
+    forms_page,
     console,
 )
 """The modules whose routes the app has."""

@@ -1,7 +1,8 @@
-"""Letter: a referral on paper, A4, set by typst from a template that a hospital may replace.
+"""Letter: a referral on paper, A4, set by typst from a template that an administrator may change.
 
 The AI's part stands in a box of its own that says what it is. The QR code holds the referral's address and
-nothing of the patient; who opens it must sign in.
+nothing of the patient; who opens it must sign in. A letter keeps the template that stood when the referral
+was requested, whatever is changed later.
 """
 
 import json
@@ -13,33 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import segno
-import typst
 from sqlalchemy.orm import Session
 
-from model.stroke import Decision
-from service.case_numbers import case_number
 from service.db import now
-from service.findings import analysis_of, findings_of
+from service.findings import analysis_of
+from service.forms import Form, shipped_template, version_at
 from service.hospital_modes import Mode, mode_of
-from service.hospitals import Hospital, find_hospital
 from service.letter_fonts import letter_fonts
-from service.referral_details import ReferralDetails, citizen_id_warning
-from service.referrals import Referral, details_of
-from service.reports import reports_of
-from service.reviews import standing_review
-from service.signatures import signature_of
+from service.letter_values import Values, letter_values
+from service.referral_states import Verb
+from service.referral_steps import steps_of
+from service.referrals import Referral
 from service.storage import NotStored, Storage
 from service.studies import Study
-from service.web.words import Language, Words
+from service.typesetting import BrokenTemplate, typeset, typeset_apart
+from service.web.words import Language
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parent / "data" / "letter.typ"
 TEMPLATE = "letter.typ"
-"""In the hub's data folder: the hospital's own template."""
+"""In the hub's data folder: the operator's own letter, used where no administrator has changed the form."""
+VALUES, CODE = "letter.json", "qr.svg"
 PICTURES = 3
-
-Values = Mapping[str, Any]
 
 
 def referral_letter(
@@ -50,6 +46,8 @@ def referral_letter(
     data: Path,
     address: str,
     at: datetime | None = None,
+    language: Language = Language.TH,
+    form: Form = Form.LETTER,
 ) -> bytes:
     """The letter as a PDF; the same state of a referral at the same time gives the same bytes.
 
@@ -57,183 +55,54 @@ def referral_letter(
         session: A reading session.
         referral: In any state; a draft says that it is one.
         storage: Where the pictures are.
-        data: The hub's data folder: fonts are kept there, and the hospital's own template if it has one.
+        data: The hub's data folder: fonts are kept there, and the operator's own template if there is one.
         address: What people type to reach the hub, such as https://hub.example.go.th.
         at: When it is printed; now by default.
+        language: Of the labels; what people typed stays as it is.
+        form: The letter, or another form of a referral.
     """
     moment = at or now()
     pictures = _pictures(session, referral, storage)
-    values = letter_values(session, referral, moment) | {"key_slices": list(pictures)}
-    own = data / TEMPLATE
+    values = letter_values(session, referral, moment, language) | {"key_slices": list(pictures)}
+    version = version_at(session, form, _issued_at(session, referral) or moment)
+    typed = version.source if version else ""
+    if not typed and form is Form.LETTER and (own := data / TEMPLATE).is_file():
+        typed = own.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        (folder / "letter.json").write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
-        segno.make(f"{address}/referrals/{referral.id}", error="m").save(str(folder / "qr.svg"), border=0)
-        for name, content in pictures.items():
-            (folder / name).write_bytes(content)
+        write_files(folder, values, f"{address}/referrals/{referral.id}", pictures)
         fonts = letter_fonts(data / "fonts")
-        if own.is_file():
+        if typed:
             try:
-                return typeset(own, folder, fonts, moment)
-            except typst.TypstError as error:
-                # a patient waits: the shipped letter now, and the administrator mends the template
-                why = _without_patient(error.message, values)
-                log.error("the hospital's letter template is broken", extra={"why": why})
-        return typeset(SHIPPED, folder, fonts, moment)
+                return typeset_apart(typed, folder, fonts, moment)
+            except BrokenTemplate as error:
+                # a patient waits: the shipped form now, and the administrator mends the template
+                why = _without_patient(str(error), values)
+                log.error("a form's template is broken", extra={"form": form.value, "why": why})
+                write_files(folder, values | {"shipped_instead": True}, None, {})
+        return typeset(shipped_template(form), folder, fonts, moment)
 
 
-def letter_values(session: Session, referral: Referral, at: datetime) -> dict[str, Any]:
-    """What a template gets, in Thai."""
-    words, details = Words(Language.TH), details_of(referral)
-    study = session.get_one(Study, referral.study_id)
-    return {
-        "from": hospital_values(find_hospital(session, referral.from_hcode)),
-        "to": hospital_values(find_hospital(session, referral.to_hcode)),
-        "serial": referral.serial or words("referral.draft"),
-        "case": case_number(study.id),
-        "urgency": words(f"urgency.{referral.urgency}"),
-        "at": words.moment(referral.created_at),
-        "printed": words.moment(at),
-        "patient": patient_values(study, referral, details, words),
-        "texts": [
-            [words(f"detail.{name}"), text]
-            for name in ("diagnosis", "request", "history", "treatment")
-            if (text := _text(details, name))
-        ],
-        "told": _told(details, referral.created_at, words),
-        "ai": _ai(session, study, words),
-        **_reader(session, study, words),
-        "doctor": {
-            "name": details.doctor,
-            "licence": details.licence,
-            "telephone": details.telephone,
-        },
-    }
+def write_files(folder: Path, values: Values, address: str | None, pictures: Mapping[str, bytes]) -> None:
+    """Put what a template reads into its folder; without an address the QR code stays as it is."""
+    (folder / VALUES).write_text(json.dumps(values, ensure_ascii=False), encoding="utf-8")
+    if address is not None:
+        segno.make(address, error="m").save(str(folder / CODE), border=0)
+    for name, content in pictures.items():
+        (folder / name).write_bytes(content)
 
 
-def typeset(template: Path, folder: Path, fonts: Path, at: datetime) -> bytes:
-    """Set a template with the files in `folder` as a PDF; the same at the same time gives the same bytes.
-
-    Raises:
-        typst.TypstError: the template is broken.
-    """
-    (folder / "main.typ").write_bytes(template.read_bytes())
-    made = typst.compile(
-        str(folder / "main.typ"),
-        root=str(folder),
-        font_paths=[str(fonts)],
-        ignore_system_fonts=True,
-        format="pdf",
-        pdf_standards="a-2b",
-        timestamp=at.replace(microsecond=0),
-    )
-    assert isinstance(made, bytes)
-    return made
+def _issued_at(session: Session, referral: Referral) -> datetime | None:
+    """When the referral was requested; None for a draft."""
+    steps = steps_of(session, referral)
+    return next((step.at for step in steps if step.verb is Verb.REQUEST), None)
 
 
 def _without_patient(message: str, values: Values) -> str:
     """What typst says of a template, unless it repeats something of the patient."""
-    told = [text for text in values["patient"].values() if isinstance(text, str)]
-    parts = {part for text in told for part in text.split() if len(part) > 1}
+    told: list[Any] = list(values["patient"].values())
+    parts = {part for text in told if isinstance(text, str) for part in text.split() if len(part) > 1}
     return "(it names the patient)" if any(part in message for part in parts) else message
-
-
-def hospital_values(hospital: Hospital) -> dict[str, str]:
-    """What a template gets of a hospital."""
-    return {"hcode": hospital.hcode, "name": hospital.name_th, "province": hospital.province_th}
-
-
-def patient_values(
-    study: Study, referral: Referral, details: ReferralDetails, words: Words
-) -> dict[str, Any]:
-    """What a template gets of the patient, in Thai."""
-    age = "" if study.age_years is None else words("worklist.age", years=int(study.age_years))
-    sex = {"M": "ชาย", "F": "หญิง"}.get(study.sex, "")
-    born = words("letter.born", day=words.day(study.birth_date)) if study.birth_date else ""
-    name = next((part for part in study.patient_name.split("=") if part.strip("^ ")), "")
-    return {
-        "name": " ".join(part for part in name.split("^") if part.strip()) or "–",
-        "about": " · ".join(part for part in (sex, age, born) if part),
-        "hn": study.patient_id or "–",
-        "hn_there": referral.receiver_hn,
-        "citizen_id": details.citizen_id,
-        "warns": citizen_id_warning(details.citizen_id),
-        "right": details.right,
-    }
-
-
-def _text(details: ReferralDetails, name: str) -> str:
-    text = str(getattr(details, name))
-    return f"{text} ({details.icd10})" if name == "diagnosis" and details.icd10 else text
-
-
-def _told(details: ReferralDetails, at: datetime, words: Words) -> list[list[str]]:
-    """Pairs of label and value; what was not told is left out, but for the anticoagulant."""
-    rows: list[list[str]] = []
-    for name in ("onset_at", "last_known_well_at"):
-        if moment := getattr(details, name):
-            hours = (at - moment).total_seconds() / 3600
-            before = words("letter.before", hours=f"{hours:.1f}")
-            rows.append([words(f"detail.{name}"), f"{words.moment(moment)} ({before})"])
-    if details.systolic is not None or details.diastolic is not None:
-        pressure = "/".join(
-            "?" if part is None else str(part) for part in (details.systolic, details.diastolic)
-        )
-        rows.append([words("detail.bp"), f"{pressure} mmHg"])
-    scores = {
-        "NIHSS": details.nihss,
-        "GCS": details.gcs,
-        words("detail.glucose"): details.glucose,
-        "INR": details.inr,
-        words("detail.platelets"): details.platelets,
-    }
-    rows += [[label, str(value)] for label, value in scores.items() if value is not None]
-    rows.append([words("detail.anticoagulant"), words(f"anticoagulant.{details.anticoagulant.value}")])
-    if details.last_dose_at:
-        rows.append([words("detail.last_dose_at"), words.moment(details.last_dose_at)])
-    for name in ("allergies", "escort"):
-        if text := getattr(details, name):
-            rows.append([words(f"detail.{name}"), text])
-    return rows
-
-
-def _ai(session: Session, study: Study, words: Words) -> dict[str, Any]:
-    silent = mode_of(session, study.hcode) is Mode.SILENT
-    analysis = None if silent else analysis_of(session, study)
-    found = findings_of(session, analysis) if analysis else []
-    said = [
-        [
-            words(f"stroke.{each.stroke_type.value}"),
-            # "not found" would read as absent to who holds only the paper
-            words("letter.clear" if each.decision is Decision.CLEAR else f"decision.{each.decision.value}")
-            + ("" if each.probability is None else f" ({each.probability:.0%})"),
-        ]
-        for each in found
-    ]
-    reasons = [] if silent else study.reasons
-    said += [[words("study.refused_because"), words(f"refusal.{reason}")] for reason in reasons]
-    return {
-        "words": said,
-        "model": analysis.model_name if analysis else "",
-        "use": words("hub.intended_use"),
-    }
-
-
-def _reader(session: Session, study: Study, words: Words) -> dict[str, str]:
-    analysis = analysis_of(session, study)
-    review = standing_review(session, analysis) if analysis else None
-    reports = reports_of(session, study)
-    reader = ""
-    if review is not None:
-        signature = signature_of(session, review)
-        present = ", ".join(words(f"stroke.{kind}") for kind in review.present)
-        by = words(
-            "review.signed" if signature else "review.by",
-            name=signature.signer if signature else review.reviewer,
-            moment=words.moment(signature.at if signature else review.at),
-        )
-        reader = " · ".join(part for part in (words(f"verdict.{review.verdict.value}"), present, by) if part)
-    return {"reader": reader, "report": reports[0].text if reports else ""}
 
 
 def _pictures(session: Session, referral: Referral, storage: Storage) -> dict[str, bytes]:

@@ -18,11 +18,12 @@ from service.case_numbers import case_number
 from service.errors import NotFound
 from service.hospitals import find_hospital
 from service.letter_fonts import letter_fonts
-from service.letters import hospital_values, patient_values, typeset
+from service.letter_values import hospital_values, patient_values
 from service.referral_states import ReferralState, Verb
 from service.referral_steps import ReferralStep, steps_of
 from service.referrals import HERE, Referral, details_of
 from service.studies import Study
+from service.typesetting import typeset
 from service.web.words import Language, Words
 
 TEMPLATE: Final = Path(__file__).parent / "data" / "reply.typ"
@@ -59,8 +60,8 @@ def reply_values(session: Session, referral: Referral, steps: Sequence[ReferralS
     at = {each.verb: each.at for each in steps}
     patient = patient_values(study, referral, details, words)
     return {
-        "from": hospital_values(find_hospital(session, referral.to_hcode)),
-        "to": hospital_values(find_hospital(session, referral.from_hcode)),
+        "from": hospital_values(find_hospital(session, referral.to_hcode), words),
+        "to": hospital_values(find_hospital(session, referral.from_hcode), words),
         "serial": referral.serial or "–",
         "case": case_number(study.id),
         "at": words.moment(last.at),

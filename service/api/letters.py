@@ -2,19 +2,28 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
+from service.accounts import Viewer
 from service.api.access import IdentityReader, Look, note_read
 from service.api.problems import responses
 from service.db import now
 from service.errors import NotFound
+from service.forms import Form
 from service.letters import referral_letter
 from service.packages import read_package, write_package
 from service.referrals import Referral, find_referral, shows_patient
 from service.reply_letters import reply_letter
 from service.settings import Settings
+from service.web.page import words_of
+from service.web.words import Language
 
+Lang = Annotated[
+    Language | None, Query(description="of the labels: th or en; left out, as the reader's pages")
+]
+READ_AS = {Form.LETTER: "letter.read", Form.STROKE: "stroke_sheet.read"}
 router = APIRouter(
     prefix="/api/v1/referrals", tags=["referrals"], responses=responses(401, 403, 404, 422, 503)
 )
@@ -27,11 +36,31 @@ Number = Annotated[int, Path(ge=1, le=2**53, description="the referral's row num
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "The letter"}},
 )
-def read_letter(number: Number, request: Request, viewer: IdentityReader, session: Look) -> Response:
+def read_letter(
+    number: Number, request: Request, viewer: IdentityReader, session: Look, lang: Lang = None
+) -> Response:
     """The letter as it stands now; a draft's says that it is one."""
+    return _form(Form.LETTER, number, request, viewer, session, lang)
+
+
+@router.get(
+    "/{number}/stroke-sheet.pdf",
+    response_class=Response,
+    responses={200: {"content": {"application/pdf": {}}, "description": "The sheet"}},
+)
+def read_stroke_sheet(
+    number: Number, request: Request, viewer: IdentityReader, session: Look, lang: Lang = None
+) -> Response:
+    """The stroke fast-track sheet that travels with the patient, with blanks to be written by hand."""
+    return _form(Form.STROKE, number, request, viewer, session, lang)
+
+
+def _form(
+    form: Form, number: int, request: Request, viewer: Viewer, session: Session, lang: Language | None
+) -> Response:
     referral = find_referral(session, number, viewer)
     if not shows_patient(referral, viewer):
-        raise NotFound(f"the letter of referral {number} is no longer shown")
+        raise NotFound(f"the {form.value} of referral {number} is no longer shown")
     settings: Settings = request.app.state.settings
     content = referral_letter(
         session,
@@ -39,8 +68,10 @@ def read_letter(number: Number, request: Request, viewer: IdentityReader, sessio
         request.app.state.storage,
         data=settings.data,
         address=address_of_hub(request),
+        language=language_of(request, lang),
+        form=form,
     )
-    note_read(request, session, viewer, "letter.read", study_id=referral.study_id)
+    note_read(request, session, viewer, READ_AS[form], study_id=referral.study_id)
     return Response(content, media_type="application/pdf", headers=named(referral, "pdf"))
 
 
@@ -77,6 +108,11 @@ def read_package_of(number: Number, request: Request, viewer: IdentityReader, se
     detail = {"instances": len(package.files)}
     note_read(request, session, viewer, "package.read", study_id=referral.study_id, detail=detail)
     return StreamingResponse(write_package(package, storage), media_type="application/zip", headers=headers)
+
+
+def language_of(request: Request, chosen: Language | None) -> Language:
+    """What was asked for, else what the reader's pages speak; Thai for a machine that says nothing."""
+    return chosen or words_of(request).language
 
 
 def address_of_hub(request: Request) -> str:

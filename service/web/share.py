@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.accounts import Permission
 from service.api.access import Browser, Look, Work
 from service.api.drawings import drawn_slice
-from service.api.letters import address_of_hub, named
+from service.api.letters import Lang, address_of_hub, language_of, named
 from service.case_numbers import case_number
 from service.db import session_scope
 from service.errors import NotFound
@@ -87,7 +87,7 @@ def show_slice(token: Token, n: int, request: Request, session: Look) -> Respons
 
 
 @router.get("/s/{token}/letter.pdf")
-def show_letter(token: Token, request: Request, session: Look) -> Response:
+def show_letter(token: Token, request: Request, session: Look, lang: Lang = None) -> Response:
     """The letter."""
     link, referral = open_link(session, token)
     content = referral_letter(
@@ -96,6 +96,7 @@ def show_letter(token: Token, request: Request, session: Look) -> Response:
         request.app.state.storage,
         data=request.app.state.settings.data,
         address=address_of_hub(request),
+        language=language_of(request, lang),
     )
     headers = named(referral, "pdf")
     _note(request, session, link.id, "letter")

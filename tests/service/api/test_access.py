@@ -62,6 +62,9 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/v1/hospitals/{hcode}/capabilities/{capability}": {"available": True},
     "/api/v1/hospitals/{hcode}/travel-times/{other}": {"minutes": 60},
+    "/api/v1/forms/{form}": {"source": "x"},
+    "/api/v1/forms/{form}/preview": {"source": "x"},
+    "/api/v1/forms/{form}/put-back": {},
     "/api/v1/moph/keys/{hcode}": {"api_key": "a", "secret_key": "b"},
     "/api/v1/subscriptions": {"address": "https://his.example/hub", "topics": ["flagged"]},
     "/api/v1/cases": {"study": "1.2.3"},
@@ -98,6 +101,7 @@ PARAMETERS: dict[str, object] = {
     "capability": "ct",
     "other": LOEI,
     "link": 1,
+    "form": "letter",
 }
 
 

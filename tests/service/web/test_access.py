@@ -89,6 +89,11 @@ RULES: dict[str, set[Role]] = {
     "GET /console": {Role.ADMIN},
     "POST /console/jobs/again": {Role.ADMIN},
     "POST /console/moph/{number}/again": {Role.ADMIN},
+    "GET /console/forms": {Role.ADMIN},
+    "GET /console/forms/{form}": {Role.ADMIN},
+    "POST /console/forms/{form}": {Role.ADMIN},
+    "POST /console/forms/{form}/preview": {Role.ADMIN},
+    "POST /console/forms/{form}/put-back": {Role.ADMIN},
     "GET /console/accounts": {Role.ADMIN},
     "POST /console/accounts": {Role.ADMIN},
     "GET /console/accounts/{username}": {Role.ADMIN},
@@ -131,6 +136,7 @@ VALUES = {
     "key": "x",
     "link": "1",
     "verb": "accept",
+    "form": "letter",
 }
 
 
@@ -182,6 +188,7 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "minutes": "60",
             "role": "ml",
             "password": "correct horse battery",
+            "source": "#panic()",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
