@@ -6,9 +6,19 @@ Times have a time zone. Whatever is not known is left out: no default here looks
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
-Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
+from service.arrivals import clean
+
+Paragraph = Annotated[str, AfterValidator(clean), StringConstraints(strip_whitespace=True, max_length=4000)]
 
 
 class Anticoagulant(StrEnum):

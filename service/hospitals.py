@@ -1,8 +1,10 @@
 """Hospital: who belongs to the region."""
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -11,6 +13,9 @@ from service.db import Base
 from service.errors import NotFound
 
 REGION_8 = Path(__file__).parent / "data" / "hospitals.csv"
+
+HCODE: Final = re.compile("[0-9]{5}")
+"""A hospital's code: five Arabic digits. The nine characters of Provider ID (AA0000051) are none."""
 
 
 class Hospital(Base):
@@ -60,7 +65,8 @@ def find_hospital(session: Session, hcode: str) -> Hospital:
     Raises:
         NotFound: there is none.
     """
-    if hospital := session.get(Hospital, hcode):
+    # nothing but a code is put to the database: not every one takes any text
+    if HCODE.fullmatch(hcode) and (hospital := session.get(Hospital, hcode)):
         return hospital
     raise NotFound(f"no hospital has the code {hcode!r}")
 

@@ -6,13 +6,14 @@ Times have a time zone. Whatever is not known is left out: no default here looks
 import re
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator
 
+from service.arrivals import clean
 from service.condition import Condition, Paragraph
 
 CITIZEN_ID_DIGITS = 13
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Line = Annotated[str, AfterValidator(clean), StringConstraints(strip_whitespace=True, max_length=200)]
 
 
 class ReferralDetails(Condition):

@@ -77,10 +77,8 @@ def alert_message(message: AlertDelivery, alert: Alert, about: About | None) -> 
             "received": moment(message.delivered_at) if arrived else None,
             "sender": {"display": "Imaging Hub"},
             "recipient": [_recipient(message.told)],
-            "reasonCode": [concept(coding(f"{HUB_CODES}:alert-kind", alert.kind.value))],
-            "payload": [
-                {"contentString": f"{alert.kind.value}: {case_number(alert.study_id)}, {alert.hcode}"}
-            ],
+            "reasonCode": _reasons(message, alert),
+            "payload": [{"contentString": _said(message, alert)}],
             "note": [{"text": message.proof}] if message.proof and arrived else [],
         }
     )
@@ -107,6 +105,19 @@ def consult_message(message: ConsultMessage, consult: Consult, about: About | No
             "payload": [{"contentString": each} for each in words if each],
         }
     )
+
+
+def _reasons(message: AlertDelivery, alert: Alert) -> list[Resource]:
+    """What happened, and of a message that takes it back also why."""
+    made = [concept(coding(f"{HUB_CODES}:alert-kind", alert.kind.value))]
+    if message.corrects and alert.withdrawn_because:
+        made.append(concept(coding(f"{HUB_CODES}:alert-withdrawn", alert.withdrawn_because.value)))
+    return made
+
+
+def _said(message: AlertDelivery, alert: Alert) -> str:
+    said = f"{alert.kind.value} withdrawn" if message.corrects else alert.kind.value
+    return f"{said}: {case_number(alert.study_id)}, {alert.hcode}"
 
 
 def _based_on(path: str) -> list[Resource]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
+from service.arrivals import clean
 from service.errors import BadSyntax
 
 LONGEST_PAGE: Final = 100
@@ -150,9 +151,10 @@ def read_criteria(kind: str, pairs: Sequence[tuple[str, str]], *, lenient: bool 
     strings: dict[str, Sequence[str]] = {}
     days: dict[str, list[Days]] = {}
     control = {name: value for name, value in pairs if name in _CONTROL}
-    for name, value in pairs:
+    for name, sent in pairs:
         if name in _CONTROL:
             continue
+        value = clean(sent)
         if name not in known:
             if lenient:
                 continue

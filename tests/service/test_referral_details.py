@@ -52,3 +52,15 @@ def test_known_numbers(text: str, warns: bool) -> None:
 
 def test_blanks_and_dashes_of_a_citizen_id_are_dropped() -> None:
     assert ReferralDetails(citizen_id="2-6505-91524 44 0").citizen_id == "2650591524440"
+
+
+@given(st.text(max_size=20) | st.text(alphabet="0123456789 -", max_size=20))
+def test_any_citizen_id_is_taken_and_at_most_warned_of(text: str) -> None:
+    taken = ReferralDetails(citizen_id=text).citizen_id
+    right = len(taken) == 13 and taken.isascii() and taken.isdecimal()
+    assert taken == "" or right or citizen_id_warning(taken)
+
+
+def test_what_no_database_takes_is_dropped_from_words() -> None:
+    told = ReferralDetails(history="found\0 at six", allergies="none\0")
+    assert (told.history, told.allergies) == ("found at six", "none")

@@ -9,19 +9,22 @@ from sqlalchemy import Engine, select
 from model.stroke import StrokeType
 from service.accounts import OPERATOR, Role, Viewer
 from service.alert_deliveries import lines_due
-from service.alerts import AlertKind, raise_alert
+from service.alerts import AlertKind, Withdrawal, raise_alert
 from service.audit import AuditEntry
 from service.channels.message import Destination, Message, Refused
 from service.consult_details import ConsultDetails, Outcome
 from service.consult_messages import write_message
 from service.consults import answer, ask, close
 from service.contacts import Way, add_contact
+from service.corrections import withdraw_flags
 from service.db import session_scope
+from service.grants import Because, end_grants
 from service.hubs import choose_hub
 from service.ladders import Ladder
 from service.messengers import Messenger
 from service.sight import find_study
 from service.specialties import Specialty
+from service.studies import Study
 from tests.service.api.conftest import SignIn
 from tests.service.api.test_fhir import search, valid
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed
@@ -120,8 +123,18 @@ def test_each_message_of_an_alert_tells_when_it_arrived_or_why_not(told: None, s
     assert {each["identifier"][0]["value"] for each in (hook, *refused)} == {"1"}
 
 
-def test_a_hospital_that_was_only_told_learns_nothing_of_the_patient(told: None, signed_in: SignIn) -> None:
+def hide(engine: Engine) -> None:
+    """The hub hospital, which the flag had been shown to, sees the study no more."""
+    with session_scope(engine) as session:
+        end_grants(session, because=Because.ALERT, subject=1, actor="test")
+
+
+def test_a_hospital_that_was_only_told_learns_nothing_of_the_patient(
+    told: None, signed_in: SignIn, engine: Engine
+) -> None:
     hub = signed_in(Role.SPECIALIST, UDON)
+    assert all(valid(each)["subject"] for each in search(hub, "Communication"))
+    hide(engine)
     found = search(hub, "Communication")
     assert found
     assert all(not {"subject", "about"} & set(each) for each in found)
@@ -143,6 +156,7 @@ def test_both_sides_read_what_was_written_in_a_consult(talk: int, signed_in: Sig
         assert second["recipient"] == [{"reference": f"Organization/{LOEI}"}]
         assert second["subject"]["reference"] == "Patient/p1"
     adviser = signed_in(Role.RADIOLOGIST, UDON)
+    hide(engine)
     with session_scope(engine) as session:
         answer(session, talk, ADVISER, ADVICE)
         close(session, talk, ASKER, Outcome.TRANSFERRED)
@@ -201,3 +215,12 @@ def test_who_is_never_called_is_refused_and_what_is_read_is_audited(
     with session_scope(engine, write=False) as session:
         row = session.scalars(select(AuditEntry).where(AuditEntry.action == "fhir.read")).one()
     assert (row.study_id, row.detail) == (1, {"kind": "Communication", "studies": [1]})
+
+
+def test_a_message_that_takes_an_alert_back_says_so(told: None, signed_in: SignIn, engine: Engine) -> None:
+    with session_scope(engine) as session:
+        withdraw_flags(session, session.get_one(Study, 1), Withdrawal.CLEARED, "hub")
+    found = search(signed_in(Role.REFERRER, LOEI), "Communication?category=alert&_count=50")
+    back = [valid(each) for each in found if "withdrawn" in each["payload"][0]["contentString"]]
+    assert back
+    assert {each["reasonCode"][-1]["coding"][0]["code"] for each in back} == {"cleared"}
