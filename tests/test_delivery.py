@@ -19,7 +19,8 @@ from tests.stand_in import stand_in
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     callers = (("UDON_CT1", "10671"), ("ORTHANC", "10671"))
-    with running_hub(tmp_path_factory.mktemp("hub"), callers=callers) as running:
+    open_to = {"HUB_SUBSCRIPTION_NETWORKS": "127.0.0.0/8"}
+    with running_hub(tmp_path_factory.mktemp("hub"), callers=callers, **open_to) as running:
         yield running
 
 
@@ -77,10 +78,27 @@ def test_results_reach_the_pacs_are_committed_to_and_survive_its_absence(
     assert hub.study(first)["revision"] == 1, "what came back of it is no news"  # type: ignore[index]
 
 
+def subscribe(hub: RunningHub, address: str) -> str:
+    """Have an address called for flags, with ids, and for reports as FHIR has it; the first one's secret."""
+    asked = {"address": f"{address}/hub", "topics": ["flagged"]}
+    made = hub.client.post("/api/v1/subscriptions", json=asked)
+    fhir = {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "reports",
+        "criteria": "DiagnosticReport?status=preliminary",
+        "channel": {"type": "rest-hook", "endpoint": f"{address}/fhir"},
+    }
+    kind = {"Content-Type": "application/fhir+json"}
+    assert hub.client.post("/fhir/Subscription", json=fhir, headers=kind).status_code == 201
+    return str(made.json()["secret"])
+
+
 def test_a_flag_reaches_the_hospitals_own_system_and_stops_when_somebody_has_it(
     hub: RunningHub, tmp_path: Path
 ) -> None:
-    with stand_in() as there:
+    with stand_in() as there, stand_in() as system:
+        key = subscribe(hub, system.url)
         contact = {"way": "webhook", "address": there.url, "hospital": "10671"}
         secret = hub.client.post("/api/v1/contacts", json=contact).json()["secret"]
         uid = send_study(hub, tmp_path / "third", 9)
@@ -93,6 +111,19 @@ def test_a_flag_reaches_the_hospitals_own_system_and_stops_when_somebody_has_it(
         told = posted.json
         place = f"/api/v1/alerts/{told['alert']}"
         until(lambda: hub.get(place)["messages"][-1]["proof"] == "HTTP 200", seconds=20, hint="the proof")
+        for number in (1, 2):
+            calls = f"/api/v1/subscriptions/{number}/notifications"
+            until(
+                lambda calls=calls: (
+                    [each["proof"] for each in hub.get(calls)["notifications"]] == ["HTTP 200"]
+                ),
+                seconds=30,
+                hint=f"the call of subscription {number}",
+            )
+    heard = {each.path: each for each in system.posted}
+    assert (heard["/hub"].json["study"], heard["/fhir"].body, len(system.posted)) == (uid, b"", 2)
+    stamp = heard["/hub"].headers["x-hub-timestamp"]
+    assert heard["/hub"].headers["x-hub-signature"] == f"sha256={sign(key, stamp, heard['/hub'].body)}"
     assert (told["kind"], told["hospital"]) == ("flag", "10671")
     assert posted.headers["x-hub-signature"] == (
         f"sha256={sign(secret, posted.headers['x-hub-timestamp'], posted.body)}"
