@@ -53,6 +53,7 @@ from service.api import (
     stow,
     studies,
     subscriptions,
+    uploads,
     viewer,
     wado,
 )
@@ -92,6 +93,7 @@ from service.web import differences as differences_page
 from service.web import forms as forms_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
+from service.web import upload as upload_page
 
 VERSION = "0.1.0"
 
@@ -101,6 +103,7 @@ PARTS = (
     wado,
     drawings,
     stow,
+    uploads,
     capabilities,
     viewer,
     fhir,
@@ -155,6 +158,7 @@ PARTS = (
     on_call,
     alert_link,
     receipts_page,
+    upload_page,
     selftest,
     forms_page,
     console,

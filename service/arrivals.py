@@ -8,6 +8,15 @@ if TYPE_CHECKING:
     from pacs_gateway.arrivals import ArrivedStudy, ReceivedInstance
 
 
+PORTAL = "(portal upload)"
+"""Stands where a PACS names itself, for what people bring through the portal."""
+
+
+def by_portal(arrived: "ArrivedStudy") -> bool:
+    """Whether all of a study came through the portal: a case from the archive, no patient at the door."""
+    return all(each.calling_ae == PORTAL for each in arrived.senders)
+
+
 def clean(text: str) -> str:
     """Text as every database takes it: no NUL, no half characters; DICOM headers hold both."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")

@@ -19,6 +19,7 @@ from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
 from service.replies import waiting_replies
 from service.returning import unreported_signatures
+from service.uploads import waiting_uploads
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ class Dispatch:
             unreported = unreported_signatures(session)
             handovers = waiting_handovers(session)
             replies = waiting_replies(session)
+            uploads = waiting_uploads(session)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
@@ -114,6 +116,8 @@ class Dispatch:
             self._orders.hand_over(each)
         for each in replies:
             self._orders.reply(each)
+        for number in uploads:
+            self._orders.unpack(number)
         for each in unreported:
             self._orders.sign(each["study"], each["revision"], each["review"])
         for peer in peers:

@@ -147,3 +147,38 @@ class UnsupportedMedia(HubError):
 
     status = 415
     title = "Unsupported media type"
+
+
+class TooLarge(HubError):
+    """More bytes than are taken; the text names the limit."""
+
+    status = 413
+    title = "Too large"
+
+
+class Busy(HubError):
+    """Somebody else holds it at this moment."""
+
+    status = 423
+    title = "Busy"
+
+
+class OffsetMismatch(HubError):
+    """The sender goes on from another place than the bytes that are here end at."""
+
+    status = 409
+    title = "Another offset"
+
+
+class ChecksumMismatch(HubError):
+    """The bytes are not those that were announced. tus 1.0.0, extension checksum."""
+
+    status = 460
+    title = "Checksum mismatch"
+
+
+class DiskFull(HubError):
+    """There is no room to keep it."""
+
+    status = 507
+    title = "No room"

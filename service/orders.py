@@ -34,6 +34,8 @@ REPLY = "reply"
 
 REPORT = "report"
 """The name of the job that tells MOPH Refer of one hospital's referrals; `moph.reporter.Reporter.report`."""
+UNPACK = "unpack"
+"""The name of the job that opens an upload; `unpacking.Unpacking.unpack` is its step."""
 
 NOTIFY = "notify"
 """The name of the job that calls one subscriber; `notifiers.Notifier.notify` is its step."""
@@ -76,6 +78,10 @@ class Orders:
         """Have a reply letter taken to the sending hospital; ordering the same again is one job."""
         key = f"{REPLY}:{argument['referral']}"
         self._client.enqueue(REPLY, key, argument, lane=jobs.Lane.DELIVERY)
+
+    def unpack(self, upload: int) -> None:
+        """Have an upload opened; ordering the same again is one job."""
+        self._client.enqueue(UNPACK, f"{UNPACK}:{upload}", {"upload": upload}, lane=jobs.Lane.DELIVERY)
 
     def deliver(self, peer: str, at: datetime | None = None) -> None:
         """Have a destination looked after, at once or at a time; the same time again is one job."""

@@ -15,6 +15,7 @@ from model.volume import UnreadableStudy, Volume, load_head_ct
 from pacs_gateway.arrivals import ArrivedStudy, digest_of
 from service import findings, series, studies
 from service.announcements import announce_outcome
+from service.arrivals import by_portal
 from service.db import now, session_scope
 from service.descriptions import describe
 from service.failures import Failure
@@ -22,7 +23,7 @@ from service.orders import Argument
 from service.priors import lane_of
 from service.result_objects import own_uids, study_of
 from service.returning import Returning
-from service.states import StudyState
+from service.states import Lane, StudyState
 from service.steps import Step
 from service.storage import Storage
 
@@ -50,7 +51,9 @@ def admit(arrived: ArrivedStudy, engine: Engine, storage: Storage) -> studies.St
     stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
     with session_scope(engine) as session:
-        lane = lane_of(session, arrived.identity.hcode, arrived.study_instance_uid)
+        portal = by_portal(arrived)
+        uid = arrived.study_instance_uid
+        lane = Lane.RETROSPECTIVE if portal else lane_of(session, arrived.identity.hcode, uid)
         return studies.register_study(session, arrived, stored, lane=lane)
 
 

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     READ_RECEIPTS = "read_receipts"
     SEND_STUDIES = "send_studies"
     """Send images over HTTP, as machines do by C-STORE."""
+    BRING = "bring"
+    """Bring cases from the archive through the portal, whose files may name patients."""
     REVIEW = "review"
     REPROCESS = "reprocess"
     SETTLE = "settle"
@@ -56,7 +58,7 @@ _CARES = _READS | {_P.ON_CALL, _P.ASK, _P.REFER}
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
         Role.VENDOR: frozenset({_P.READ_RECEIPTS, _P.SEND_STUDIES}),
-        Role.TECHNICIAN: _READS | {_P.READ_RECEIPTS, _P.SEND_STUDIES, _P.ADMIT_CASES},
+        Role.TECHNICIAN: _READS | {_P.READ_RECEIPTS, _P.SEND_STUDIES, _P.ADMIT_CASES, _P.BRING},
         Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.REPROCESS, _P.LABEL},
         Role.REFERRER: _CARES | {_P.RECEIVE},
         Role.SPECIALIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.RECEIVE, _P.LABEL},

@@ -143,9 +143,10 @@ def register_study(
         study = _new_study(
             session, arrived.study_instance_uid, arrived.identity.hcode, arrived.first_received_at
         )
-        study.lane, study.priority = lane, priority
     elif study.digest == arrived.digest:
         return study
+    if study.revision == 0:  # until now it was only seen arriving
+        study.lane, study.priority = lane, priority
     _take(session, study, arrived)
     replace_series(session, study.id, arrived.instances, stored)
     if study.revision == 0:

@@ -54,6 +54,7 @@ NAMES = (
     "subscriptions",
     "travel_times",
     "typed_times",
+    "uploads",
 )
 """In alphabetical order; a module with tables that is not here fails the test of the migrations."""
 

@@ -120,6 +120,7 @@ Curator = Annotated[Viewer, needs(Permission.CURATE)]
 IdentityReader = Annotated[Viewer, needs(Permission.READ_IDENTITY)]
 ReceiptReader = Annotated[Viewer, needs(Permission.READ_RECEIPTS)]
 StudySender = Annotated[Viewer, needs(Permission.SEND_STUDIES)]
+Bringer = Annotated[Viewer, needs(Permission.BRING)]
 Administrator = Annotated[Viewer, needs(Permission.ADMINISTER)]
 
 

@@ -28,13 +28,26 @@ from service.moph.client import NRefer
 from service.moph.outbox import Outbox
 from service.moph.reporter import Reporter
 from service.notifiers import Notifier
-from service.orders import ANALYSE, DELIVER, HAND_OVER, NOTIFY, REPLY, REPORT, SIGN, TELL, Orders
+from service.orders import (
+    ANALYSE,
+    DELIVER,
+    HAND_OVER,
+    NOTIFY,
+    REPLY,
+    REPORT,
+    SIGN,
+    TELL,
+    UNPACK,
+    Orders,
+)
 from service.pathway import Pathway
 from service.peers import as_remote
 from service.quiet import Limits
 from service.replies import Replies
 from service.settings import Settings
 from service.storage import open_storage
+from service.unpacking import Unpacking
+from service.upload_files import UploadFiles
 from service.web.words import Language, Words
 from service.workers import Worker
 
@@ -70,6 +83,13 @@ def work(
     replies = Replies(engine, storage, data=place, address=address, wake=orders.deliver)
     nrefer = NRefer(settings.nrefer_url, provider=settings.nrefer_provider) if settings.nrefer_url else None
     reporter = Reporter(engine, nrefer, wake=orders.report)
+    uploads = UploadFiles(settings.uploads, reserve_bytes=settings.disk_reserve_bytes)
+    unpacking = Unpacking(
+        engine,
+        lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes),
+        uploads,
+        ae_title=settings.ae_title,
+    )
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
@@ -83,6 +103,7 @@ def work(
         wake=orders.notify,
     )
     worker.register(NOTIFY, notifier.steps(), on_failure=notifier.give_up)
+    worker.register(UNPACK, unpacking.steps(), on_failure=unpacking.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.register(REPORT, reporter.steps(), on_failure=reporter.give_up)
     worker.launch()

@@ -102,6 +102,7 @@ PARAMETERS: dict[str, object] = {
     "other": LOEI,
     "link": 1,
     "form": "letter",
+    "token": "0" * 32,
 }
 
 

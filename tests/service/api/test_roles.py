@@ -25,6 +25,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         (
             "GET /api/v1/hospitals",
             "GET /api/v1/me",
+            "OPTIONS /api/v1/uploads",
             "OPTIONS /dicomweb",
         ),
     ),
@@ -188,6 +189,17 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/referrals/{number}/hn",
             "POST /api/v1/referrals/{number}/receive",
             "POST /api/v1/referrals/{number}/reject",
+        ),
+    ),
+    (
+        frozenset({Role.TECHNICIAN, Role.ADMIN}),
+        (
+            "GET /api/v1/uploads",
+            "POST /api/v1/uploads",
+            "DELETE /api/v1/uploads/{token}",
+            "HEAD /api/v1/uploads/{token}",
+            "PATCH /api/v1/uploads/{token}",
+            "GET /api/v1/uploads/{token}/files",
         ),
     ),
     (

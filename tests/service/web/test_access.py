@@ -34,7 +34,9 @@ ON_CALL = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
 REFERRERS = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
 RECEIVERS = REFERRERS - {Role.RADIOLOGIST}
 EVERYBODY = set(Role)
+BRINGERS = {Role.TECHNICIAN, Role.ADMIN}
 RULES: dict[str, set[Role]] = {
+    "GET /upload": BRINGERS,
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere
     "POST /search": READERS - {Role.ML},
     "GET /studies/{uid}": READERS,

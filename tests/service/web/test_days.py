@@ -1,14 +1,15 @@
 """Each role's whole day in Chromium: real head CT sent by storescu, and the pages as people use them."""
 
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pydicom
 import pytest
 from playwright.sync_api import Page, expect
 
 from model.stroke import StrokeType
+from pacs_gateway.headers import read_header
 from service.accounts import OPERATOR, Role
 from service.db import session_scope
 from service.findings import analysis_of
@@ -27,11 +28,7 @@ ROWS = "table.list tbody tr"
 
 
 def uid_of(name: str) -> str:
-    return str(
-        pydicom.dcmread(real_ct(name)[0], stop_before_pixels=True, specific_tags=["StudyInstanceUID"])[
-            0x0020000D
-        ].value
-    )
+    return read_header(real_ct(name)[0]).study_instance_uid
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +91,31 @@ def test_a_technicians_day(house: House) -> None:
     page.goto("/receipts")
     expect(page.locator(ROWS).first).to_contain_text("LOEI_CT")
     expect(page.locator("body")).not_to_contain_text("UDON_CT1")
+
+
+def test_a_technician_brings_a_case_from_the_archive_over_a_line_that_breaks(
+    house: House, tmp_path: Path
+) -> None:
+    packed = tmp_path / "2566.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number, path in enumerate(real_ct("normal-ct")[:3]):
+            archive.write(path, f"{number}.dcm")
+        archive.writestr("report.txt", "not an image")
+    page = house.enter(Role.TECHNICIAN, LOEI)
+    page.click("nav a[href='/upload']")
+    said = page.locator("#sending [role=status]")
+    page.context.set_offline(True)
+    page.locator("input[type=file]").first.set_input_files(packed)
+    expect(said).to_contain_text("สายหลุด")
+    page.context.set_offline(False)
+    expect(said).to_contain_text("ส่งครบแล้ว")
+    brought = page.locator("#brought")
+    expect(brought).to_contain_text("report.txt")  # by itself
+    expect(brought).to_contain_text("no DICOM file")
+    expect(brought.locator(f"a[href='/studies/{uid_of('normal-ct')}']")).to_have_count(1)
+    assert page.evaluate(f"({DEFECTS})()") == []
+    lane = house.hub.get(f"/api/v1/studies/{uid_of('normal-ct')}")["lane"]
+    assert lane == "retrospective"
 
 
 def test_a_radiologists_night(house: House) -> None:
