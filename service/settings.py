@@ -251,11 +251,6 @@ class Settings:
         return self.data / "tls"
 
     @property
-    def uploads(self) -> Path:
-        """The bytes of uploads on their way through the portal."""
-        return self.data / "uploads"
-
-    @property
     def viewer(self) -> Path:
         """The viewer's files, once `hub viewer install` has fetched them."""
         return self.data / "viewer"

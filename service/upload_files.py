@@ -16,12 +16,12 @@ class UploadFiles:
     """A folder with one file an upload, named by its token.
 
     Args:
-        folder: Made when the first upload comes.
+        data: The hub's data folder; the uploads' own within it is made when the first comes.
         reserve_bytes: Room that stays free.
     """
 
-    def __init__(self, folder: Path, *, reserve_bytes: int) -> None:
-        self._folder = folder
+    def __init__(self, data: Path, *, reserve_bytes: int) -> None:
+        self._folder = data / "uploads"
         self._reserve = reserve_bytes
 
     def path(self, token: str) -> Path:

@@ -227,7 +227,7 @@ def _whole(request: Request, number: int) -> None:
 
 def _files(request: Request) -> UploadFiles:
     settings = request.app.state.settings
-    return UploadFiles(settings.uploads, reserve_bytes=settings.disk_reserve_bytes)
+    return UploadFiles(settings.data, reserve_bytes=settings.disk_reserve_bytes)
 
 
 def _filename(metadata: str) -> str:

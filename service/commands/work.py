@@ -83,7 +83,7 @@ def work(
     replies = Replies(engine, storage, data=place, address=address, wake=orders.deliver)
     nrefer = NRefer(settings.nrefer_url, provider=settings.nrefer_provider) if settings.nrefer_url else None
     reporter = Reporter(engine, nrefer, wake=orders.report)
-    uploads = UploadFiles(settings.uploads, reserve_bytes=settings.disk_reserve_bytes)
+    uploads = UploadFiles(settings.data, reserve_bytes=settings.disk_reserve_bytes)
     unpacking = Unpacking(
         engine,
         lambda: Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes),

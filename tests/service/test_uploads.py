@@ -53,7 +53,7 @@ TECHNICIAN = Viewer("technician", Role.TECHNICIAN, UDON)
 
 @pytest.fixture
 def files(settings: Settings) -> UploadFiles:
-    return UploadFiles(settings.uploads, reserve_bytes=0)
+    return UploadFiles(settings.data, reserve_bytes=0)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ class TestBytes:
 
     def test_no_room_is_said_before_a_byte_comes(self, settings: Settings) -> None:
         with pytest.raises(DiskFull, match="room for 0 bytes"):
-            UploadFiles(settings.uploads, reserve_bytes=10**18).begin("a", 1)
+            UploadFiles(settings.data, reserve_bytes=10**18).begin("a", 1)
 
     def test_bytes_that_are_gone_are_named(self, files: UploadFiles) -> None:
         with pytest.raises(NotFound, match="gone"), files.appending("b", 0, 1):
@@ -232,7 +232,7 @@ class TestUnpacking:
         with session_scope(engine, write=False) as session:
             upload = session.get_one(Upload, number)
             assert (upload.state, upload.kept, upload.refused) == (UploadState.DONE, 4, 6)
-            assert not UploadFiles(settings.uploads, reserve_bytes=0).path(upload.token).exists()
+            assert not UploadFiles(settings.data, reserve_bytes=0).path(upload.token).exists()
         arrived = inbox.ready_studies(now() + timedelta(hours=1))
         assert {each.study_instance_uid for each in arrived} == {"1.2.3", "1.2.4"}
         assert {each.calling_ae for study in arrived for each in study.senders} == {PORTAL}

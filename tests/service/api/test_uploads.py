@@ -91,7 +91,7 @@ def test_a_file_arrives_whole_though_the_line_is_cut_three_times(
     assert offset(client, place) == len(content)
     [upload] = client.get(PLACE).json()
     assert (upload["name"], upload["size"], upload["state"]) == ("ผู้ป่วย.zip", len(content), "waiting")
-    stored = UploadFiles(settings.uploads, reserve_bytes=0).path(upload["token"]).read_bytes()
+    stored = UploadFiles(settings.data, reserve_bytes=0).path(upload["token"]).read_bytes()
     assert hashlib.sha256(stored).digest() == hashlib.sha256(content).digest()
     with session_scope(engine, write=False) as session:
         assert waiting_uploads(session) == [upload["id"]]
@@ -137,7 +137,7 @@ def test_a_hub_that_went_down_after_the_last_byte_hears_of_it_at_the_next_questi
     client: httpx.Client, settings: Settings, engine: Engine
 ) -> None:
     place = begin(client, 4)
-    files = UploadFiles(settings.uploads, reserve_bytes=0)
+    files = UploadFiles(settings.data, reserve_bytes=0)
     with files.appending(place.rpartition("/")[2], 0, 4) as taken:  # and nobody noted it
         taken.write(b"1234")
     assert offset(client, place) == 4
@@ -156,4 +156,4 @@ def test_given_up_and_gone_and_never_anothers(
     assert client.delete(place, headers=theirs).status_code == 404
     assert client.delete(place).status_code == 204
     assert client.head(place).status_code == 404
-    assert list(settings.uploads.iterdir()) == []
+    assert list((settings.data / "uploads").iterdir()) == []
