@@ -20,7 +20,7 @@ from service.fhir.capability import capability_statement
 from service.fhir.criteria import SEARCHES, read_criteria
 from service.fhir.elements import Resource
 from service.fhir.page import Page
-from service.fhir.r5 import check_r5, in_version
+from service.fhir.r5 import R5_KINDS, check_r5, in_version
 from service.fhir.reading import everything, read_resource, search_resources
 from service.fhir.versions import Version, wanted_version
 
@@ -79,9 +79,12 @@ def read_capabilities(request: Request) -> JSONResponse:
 @router.get("/Patient/{number}/$everything")
 def read_everything(number: Number, request: Request, viewer: IdentityReader, session: Look) -> JSONResponse:
     """A patient with all that the hub holds of them and the viewer may see."""
-    page = everything(session, viewer, number)
+    page = everything(session, viewer, number, base=_base(request))
     _note(request, session, viewer, "fhir.read", "Patient", page)
-    return _answer(request, collection(_base(request), page.resources))
+    told = page.resources
+    if version_of(request) is Version.R5:
+        told = [each for each in told if each["resourceType"] in R5_KINDS]
+    return _answer(request, collection(_base(request), told))
 
 
 @router.get("/{kind}")

@@ -6,10 +6,10 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.accounts import Viewer
+from service.accounts import Permission, Viewer
 from service.errors import NotFound
 from service.fhir.communication_search import read_communication, search_communications
-from service.fhir.criteria import Criteria, Token
+from service.fhir.criteria import LONGEST_PAGE, Criteria, Token
 from service.fhir.device import check_device_id, device
 from service.fhir.document_search import read_document, search_documents
 from service.fhir.elements import HCODE, Resource
@@ -67,8 +67,8 @@ def search_resources(session: Session, viewer: Viewer, criteria: Criteria, *, ba
     return _SEARCH[kind](session, viewer, criteria, base)
 
 
-def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int = 50) -> Page:
-    """A patient with studies, reports, observations, provenance and devices, the newest `limit` studies."""
+def everything(session: Session, viewer: Viewer, patient_id: str, *, base: str, limit: int = 50) -> Page:
+    """A patient with the newest `limit` studies, what is said of them, and what was asked and told."""
     study = patient_study(session, viewer, patient_id)
     condition = visible_studies(viewer)
     studies = session.scalars(
@@ -82,7 +82,19 @@ def everything(session: Session, viewer: Viewer, patient_id: str, *, limit: int 
         made += [origin] if (origin := provenance(told)) else []
         if told.analysis:
             devices[told.analysis.model_digest] = device(told.analysis)
-    return Page([*made, *devices.values()], [each.id for each in studies])
+    made += [*devices.values(), *_care_of(session, viewer, patient_id, base)]
+    return Page(made, [each.id for each in studies])
+
+
+def _care_of(session: Session, viewer: Viewer, patient_id: str, base: str) -> list[Resource]:
+    """The newest referrals, consults, letters and messages about a patient that the role may see."""
+    made: list[Resource] = []
+    for kind in ("ServiceRequest", "Task", "DocumentReference", "Communication"):
+        if kind == "Communication" and not viewer.may(Permission.ON_CALL):
+            continue
+        criteria = Criteria(kind, references={"subject": [patient_id]}, count=LONGEST_PAGE)
+        made += search_resources(session, viewer, criteria, base=base).resources
+    return made
 
 
 def _imaging_study(session: Session, told: Told) -> Resource:

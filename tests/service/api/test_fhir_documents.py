@@ -104,3 +104,17 @@ def test_each_sees_what_their_hospital_and_role_may(papers: None, signed_in: Sig
         assert find_study(session, "1.2.3", SENDER)
     ended = valid(receiver.get("/fhir/DocumentReference/c1").json())
     assert (ended["docStatus"], "subject" in ended, len(ended["author"])) == ("final", False, 2)
+
+
+def test_everything_of_a_patient_holds_what_was_asked_and_told_too(papers: None, signed_in: SignIn) -> None:
+    def kinds(client: Any, **headers: str) -> list[str]:
+        bundle = valid(client.get("/fhir/Patient/p1/$everything", headers=headers).json())
+        return [each["resource"]["resourceType"] for each in bundle["entry"]]
+
+    found = kinds(signed_in(Role.REFERRER, SMALL))
+    counted = [found.count(each) for each in ("ServiceRequest", "Task", "DocumentReference")]
+    assert counted == [2, 3, 3]  # one of them a draft
+    there = kinds(signed_in(Role.SPECIALIST, UDON))
+    assert [there.count(each) for each in ("ServiceRequest", "Task", "DocumentReference")] == [1, 2, 2]
+    technician = kinds(signed_in(Role.TECHNICIAN, SMALL))
+    assert [technician.count(each) for each in ("Task", "Communication")] == [2, 0]
