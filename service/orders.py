@@ -156,6 +156,10 @@ class Orders:
         """Jobs that wait for a worker, by lane."""
         return {lane.value: depth.waiting + depth.delayed for lane, depth in self._client.depth().items()}
 
+    def close(self) -> None:
+        """Give the connections back."""
+        self._client.close()
+
     def last_heard(self) -> datetime | None:
         """When any worker last gave a sign of life; None when none ever did."""
         silent = [worker.seconds_silent for worker in self._client.workers()]

@@ -12,12 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from model.weights import BadArtefact, load_artefact
 from service import circuits, deliveries, delivery_lists
+from service.accounts import OPERATOR
 from service.certificates import list_certificates
 from service.channels.opening import open_channels
 from service.commands.opening import open_settings
 from service.db import make_engine, now, session_scope
 from service.jobs import JobClient
 from service.ladders import unreached
+from service.moph.keys import list_keys
+from service.moph.messages import FAILED, list_messages
 from service.settings import Settings
 
 STALE_SECONDS = 10.0
@@ -143,6 +146,24 @@ def _alerts(settings: Settings) -> str:
     return f"somebody can be told wherever studies come from; ways: {ways}"
 
 
+def _ministry(settings: Settings) -> str:
+    engine = make_engine(settings.database)
+    try:
+        with session_scope(engine, write=False) as session:
+            hospitals = [each.hcode for each in list_keys(session)]
+            failed = len(list_messages(session, OPERATOR, states=FAILED, limit=1000))
+    except SQLAlchemyError as error:
+        raise Ill(f"cannot be read ({type(error).__name__})") from None
+    finally:
+        engine.dispose()
+    if hospitals and not settings.nrefer_url:
+        raise Ill(f"{len(hospitals)} hospitals have keys, but HUB_NREFER_URL is empty: nothing is sent")
+    if failed:
+        raise Ill(f"{failed} records were refused or given up; see the console, or /api/v1/moph/messages")
+    where = f" to {settings.nrefer_url}" if settings.nrefer_url else ""
+    return f"referrals of {len(hospitals)} hospitals are reported{where}"
+
+
 def _processes(settings: Settings) -> str:
     path = settings.processes_file
     if not path.exists():
@@ -187,6 +208,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "workers": _workers,
     "outbound": _deliveries,
     "alerts": _alerts,
+    "moph": _ministry,
     "processes": _processes,
     "dicom": _dicom,
     "http": _http,

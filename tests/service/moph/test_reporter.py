@@ -11,6 +11,7 @@ from service import circuits
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import now, session_scope
 from service.errors import BadRequest, NotFound
+from service.lanes import QUEUES, Lane
 from service.moph.client import NRefer
 from service.moph.keys import drop_keys, list_keys, set_keys
 from service.moph.messages import (
@@ -324,4 +325,6 @@ def test_its_jobs_wait_in_a_line_of_their_own(engine: Engine, settings: Settings
     orders.sweep_report(SMALL, at)
     orders.sweep_report(SMALL, at)
     waiting = orders.waiting()
+    orders.close()
     assert (waiting["ministry"], waiting["outbound"], waiting["delivery"]) == (2, 0, 0)
+    assert list(QUEUES.values()).count(QUEUES[Lane.MINISTRY]) == 1
