@@ -1,6 +1,7 @@
 """Alerts while one channel is down: from a flag to somebody told, and whether any is lost or told twice.
 
     python -m benchmarks.alerts [--json] [--alerts 1000] [--rate 5]
+    python -m benchmarks.alerts --kills 30                   the worker is killed -9 so often meanwhile
 
 A real `hub work` on SQLite; every hospital of the region has a webhook and MOPH Notify, and its first on call
 has LINE. Stand-ins on loopback take what is posted; that of LINE answers 503 until all else is delivered.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from benchmarks.alert_kills import measure_kills
 from benchmarks.table import at_most, report
 from service.accounts import OPERATOR, Role, add_account
 from service.alert_deliveries import AlertDelivery, TellState
@@ -213,7 +215,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--alerts", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=5.0, help="alerts a second")
+    parser.add_argument("--kills", type=int, default=0, help="kill the worker so often instead")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     asked = parser.parse_args()
+    if asked.kills:
+        rows, bars = measure_kills(asked.kills, asked.seed)
+        report("alerts, kills", rows, bars, as_json=asked.json)
+        return
     with tempfile.TemporaryDirectory() as folder:
         seconds, taker = measure(asked.alerts, asked.rate, Path(folder))
     rows = [

@@ -23,6 +23,7 @@ COMMANDS = {
     "peer": "service.commands.peers",
     "tls": "service.commands.tls",
     "deliver": "service.commands.deliver",
+    "neighbour": "service.commands.neighbours",
     "roster": "service.commands.rosters",
     "moph": "service.commands.moph",
     "cases": "service.commands.cases",

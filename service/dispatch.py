@@ -17,6 +17,7 @@ from service.ladders import ROUND, Ladder
 from service.notifications import subscriptions_due
 from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
+from service.referral_links import link_requests, neighbours_due, unlinked_requests
 from service.replies import waiting_replies
 from service.returning import unreported_signatures
 from service.uploads import waiting_uploads
@@ -59,7 +60,7 @@ class Dispatch:
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
         while not stop.wait(LOOK_SECONDS):
-            for look in (self.alert, self.tell_late, self.notify, self.round):
+            for look in (self.alert, self.tell_late, self.notify, self.tell_neighbours, self.round):
                 try:
                     look()
                 except Exception:  # one round must not end the dispatcher, nor one part of it the others
@@ -96,6 +97,20 @@ class Dispatch:
         for number in unanswered:
             with session_scope(self._engine) as session:
                 tell_late(session, number, at)
+
+    def tell_neighbours(self) -> list[str]:
+        """Have other hubs told of referrals that they share; returns those with a job in line."""
+        at = self._clock()
+        with session_scope(self._engine, write=False) as session:
+            new = unlinked_requests(session, at)
+        if new:
+            with session_scope(self._engine) as session:
+                link_requests(session, at)
+        with session_scope(self._engine, write=False) as session:
+            names = neighbours_due(session, at)
+        for name in names:
+            self._orders.sweep_neighbour(name, at)
+        return names
 
     def round(self) -> list[str]:
         """One look; returns the destinations for which a job was put in line."""

@@ -79,7 +79,10 @@ def waiting_handovers(session: Session, *, limit: int = 50) -> list[Argument]:
     newest = _newest_object()
     query = (
         select(Referral.id, Referral.version, newest)
+        .join(Study, Study.id == Referral.study_id)
         .where(Referral.changed_at >= now() - FOLLOWED, Referral.state.in_(TAKEN), Referral.receiver_hn != "")
+        # of a patient whom a neighbour hub refers, the images may still be on their way
+        .where(Study.revision > 0)
         .where((Referral.receiver_hn != Referral.packed_hn) | (newest > Referral.packed_object))
         .order_by(Referral.id)
         .limit(limit)

@@ -40,6 +40,9 @@ UNPACK = "unpack"
 NOTIFY = "notify"
 """The name of the job that calls one subscriber; `notifiers.Notifier.notify` is its step."""
 
+NEIGHBOUR = "neighbour"
+"""The name of the job that tells a neighbour hub; `neighbour_couriers.NeighbourCourier.tell` is its step."""
+
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
 """An alert is looked after sooner than a delivery."""
@@ -143,6 +146,24 @@ class Orders:
         key, argument = f"{NOTIFY}:{subscription}:{moment}", {"subscription": subscription}
         line = line_of(subscription)
         self._client.enqueue(NOTIFY, key, argument, lane=jobs.Lane.OUTBOUND, delay=delay, partition=line)
+
+    def tell_neighbour(self, name: str, at: datetime | None = None) -> None:
+        """Have a neighbour told what is due, at once or at a time; the same time again is one job."""
+        moment = at or now()
+        delay = max(0.0, (moment - now()).total_seconds())
+        self._tell_neighbour(name, f"{int(moment.timestamp() * 1000)}", delay)
+
+    def sweep_neighbour(self, name: str, at: datetime) -> None:
+        """Have a neighbour told for which something is due; once in two seconds is enough."""
+        self._tell_neighbour(name, f"sweep:{int(at.timestamp() // LINE_SWEEP_SECONDS)}", 0.0)
+
+    def _tell_neighbour(self, name: str, moment: str, delay: float) -> None:
+        key, lane = f"{NEIGHBOUR}:{name}:{moment}", jobs.Lane.OUTBOUND
+        line = f"{NEIGHBOUR}.{name}"
+        self._client.enqueue(
+            NEIGHBOUR, key, {"neighbour": name}, lane=lane, priority=jobs.Priority.STAT, delay=delay,
+            partition=line,
+        )  # fmt: skip
 
     def failed(self, *, limit: int = 50) -> list[Failure]:
         """Jobs that ended in failure, newest first."""

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer
 from service.alerts import Alert, AlertKind, acknowledge_key, raise_alert
+from service.neighbours import neighbour_of
 from service.referral_states import ReferralState, Verb
 from service.referrals import Referral
 
@@ -36,7 +37,7 @@ def late_referrals(session: Session, at: datetime, *, limit: int = 100) -> list[
         Alert.kind == AlertKind.REFERRAL_LATE,
         Alert.study_id == Referral.study_id,
         Alert.raised_at >= Referral.answer_by,
-        Alert.hcode == Referral.to_hcode,
+        Alert.hcode.in_((Referral.to_hcode, Referral.from_hcode)),
     )
     query = (
         select(Referral.id)
@@ -57,6 +58,8 @@ def tell_late(session: Session, number: int, at: datetime) -> None:
 def _tell(
     session: Session, referral: Referral, kind: AlertKind, hcode: str, *, at: datetime | None = None
 ) -> None:
+    if neighbour_of(session, hcode) is not None:
+        return  # its people work at another hub, which tells them
     raise_alert(
         session,
         kind,

@@ -53,6 +53,8 @@ class ReferralStep(Base):
     by: Mapped[str] = mapped_column(String(100))
     reason: Mapped[Reason | None] = mapped_column(words(Reason))
     note: Mapped[str] = mapped_column(Text)
+    brought: Mapped[bool] = mapped_column(default=False)
+    """A neighbour hub told it: it was done there."""
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
@@ -132,6 +134,10 @@ def accept_referral(
 ) -> None:
     """Take the patient; images and letter follow as soon as the patient's number here is known."""
     _move(session, referral, viewer, Verb.ACCEPT, version=version, note=note)
+    study = session.get_one(Study, referral.study_id)
+    if study.hcode is None:
+        # it came from a neighbour hub without images: from now on the patient is this hospital's
+        study.hcode = referral.to_hcode
     if hn:
         referral.receiver_hn = check_hn(hn)
     _note(session, referral, viewer, Verb.ACCEPT)

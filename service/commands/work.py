@@ -27,11 +27,13 @@ from service.messengers import Messenger, Titles
 from service.moph.client import NRefer
 from service.moph.outbox import Outbox
 from service.moph.reporter import Reporter
+from service.neighbour_couriers import NeighbourCourier
 from service.notifiers import Notifier
 from service.orders import (
     ANALYSE,
     DELIVER,
     HAND_OVER,
+    NEIGHBOUR,
     NOTIFY,
     REPLY,
     REPORT,
@@ -90,6 +92,7 @@ def work(
         uploads,
         ae_title=settings.ae_title,
     )
+    neighbours = NeighbourCourier(engine, wake=orders.tell_neighbour)
     worker = Worker(settings.jobs_database, slot=slot)
     worker.register(ANALYSE, pathway.steps(), on_failure=pathway.give_up)
     worker.register(SIGN, pathway.signing_steps(), on_failure=pathway.note_unsigned)
@@ -104,6 +107,7 @@ def work(
     )
     worker.register(NOTIFY, notifier.steps(), on_failure=notifier.give_up)
     worker.register(UNPACK, unpacking.steps(), on_failure=unpacking.give_up)
+    worker.register(NEIGHBOUR, neighbours.steps(), on_failure=neighbours.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.register(REPORT, reporter.steps(), on_failure=reporter.give_up)
     worker.launch()

@@ -122,7 +122,7 @@ class SentTask(SentPart):
     """A Task with the status that it is to have."""
 
     resourceType: Literal["Task"]
-    id: str
+    id: str = Field(max_length=64)
     status: Literal[
         "requested", "received", "accepted", "rejected", "in-progress", "completed", "cancelled", "failed"
     ]
@@ -157,7 +157,7 @@ class SentTask(SentPart):
         return next((each.value for each in told if each.system == system), "")
 
 
-Sent = TypeVar("Sent", bound=SentPart)
+Sent = TypeVar("Sent", bound=BaseModel)
 
 
 def read_sent(kind: type[Sent], resource: Any) -> Sent:

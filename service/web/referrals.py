@@ -21,6 +21,7 @@ from service.moph.messages import messages_of
 from service.patient_search import other_studies
 from service.peers import destinations
 from service.referral_details import citizen_id_warning
+from service.referral_links import shared_with
 from service.referral_states import ENDED, FALLEN, MOVES, REASONS, Reason, ReferralState, Side, Verb, verbs_of
 from service.referral_steps import (
     accept_referral,
@@ -244,6 +245,7 @@ def referral_values(session: Session, request: Request, referral: Referral, view
         "under_way": handover_under_way(session, referral),
         "moph": messages_of(session, referral),
         "fresh": None,
+        "shared": shared_with(session, referral),
         "moment": now(),
     }
 
