@@ -18,6 +18,8 @@ class Lane(StrEnum):
     """Sends to a PACS: every destination has a line of its own, so one that is dead delays no other."""
     MINISTRY = "ministry"
     """Tells the ministry's MOPH Refer of referrals: a line for each hospital, and nobody's patient waits."""
+    CALLING = "calling"
+    """Calls those who subscribe: a line for each, apart from alerts and PACS, as any may be slow."""
     TRAINING = "training"
     """Takes hours; best served by a worker of its own."""
 
@@ -38,9 +40,17 @@ QUEUES: Final[Mapping[Lane, str]] = {
     Lane.DELIVERY: "delivery",
     Lane.OUTBOUND: "outbound",
     Lane.MINISTRY: "ministry",
+    Lane.CALLING: "calling",
     Lane.TRAINING: "training",
 }
 # Jobs at once in one worker process. The engine keeps this in the database: one figure for all workers.
-SLOTS: Final[Mapping[str, int]] = {"analysis": 1, "delivery": 4, "outbound": 16, "ministry": 2, "training": 1}
+SLOTS: Final[Mapping[str, int]] = {
+    "analysis": 1,
+    "delivery": 4,
+    "outbound": 16,
+    "ministry": 2,
+    "calling": 8,
+    "training": 1,
+}
 # Queues split by a key, such as the destination: within one key, one job at a time over all workers.
-PARTITIONED: Final = frozenset({"outbound", "ministry"})
+PARTITIONED: Final = frozenset({"outbound", "ministry", "calling"})

@@ -145,7 +145,7 @@ class Orders:
     def _notify(self, subscription: int, moment: str, delay: float) -> None:
         key, argument = f"{NOTIFY}:{subscription}:{moment}", {"subscription": subscription}
         line = line_of(subscription)
-        self._client.enqueue(NOTIFY, key, argument, lane=jobs.Lane.OUTBOUND, delay=delay, partition=line)
+        self._client.enqueue(NOTIFY, key, argument, lane=jobs.Lane.CALLING, delay=delay, partition=line)
 
     def tell_neighbour(self, name: str, at: datetime | None = None) -> None:
         """Have a neighbour told what is due, at once or at a time; the same time again is one job."""

@@ -38,7 +38,7 @@ DEATH_LIMIT: Final = 4
 # Seconds; a job may wait and be tried for days before the engine gives it up.
 LOOK_BACK: Final = 30 * 86_400
 # Looks for work cost processor time even when there is none; only analysis is in a hurry.
-PACE: Final = {"analysis": 1, "delivery": 2, "outbound": 2, "ministry": 8, "training": 8}
+PACE: Final = {"analysis": 1, "delivery": 2, "outbound": 2, "ministry": 8, "calling": 3, "training": 8}
 DIED: Final = f"the worker process died {DEATH_LIMIT} times in this job"
 
 

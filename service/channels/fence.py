@@ -52,7 +52,7 @@ class Fence:
         """Look the name up, and give the address to call.
 
         Raises:
-            Refused: none of its machines is inside.
+            Refused: it is no name, or none of its machines is inside.
             Unreachable: the name leads nowhere.
         """
         self.check(address)
@@ -60,6 +60,8 @@ class Fence:
         name = parts.hostname or ""
         try:
             found = _look_up(name, parts.port or PORTS[parts.scheme])
+        except UnicodeError as error:
+            raise Refused(f"{name[:80]!r} is no name of a machine: {error}") from error
         except OSError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         inside = next((each for each in found if self._lets(parts.scheme, each)), None)

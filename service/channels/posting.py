@@ -1,6 +1,8 @@
 """Posting: a JSON body over HTTP, and what the answer means for what waits behind it."""
 
+import contextlib
 import ssl
+import time
 from collections.abc import Mapping
 
 import httpx
@@ -12,6 +14,9 @@ BUSY = frozenset({408, 425, 429})
 KEYS = frozenset({401, 403})
 SAID = 200
 """Characters of an answer that are kept."""
+FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+READ = 4096
+"""Bytes of an answer that are read; who answers without end holds nobody up."""
 
 
 class Poster:
@@ -41,13 +46,17 @@ class Poster:
             Refused: it says no.
         """
         try:
-            with httpx.Client(verify=self._trusted, timeout=ANSWER_SECONDS, trust_env=False) as client:
-                answer = client.post(
+            with (
+                httpx.Client(verify=self._trusted, timeout=ANSWER_SECONDS, trust_env=False) as client,
+                client.stream(
+                    "POST",
                     url,
                     content=content,
-                    headers={"Content-Type": "application/json", **headers},
+                    headers={"Content-Type": "application/json", "Accept-Encoding": "identity", **headers},
                     extensions={"sni_hostname": name} if name else None,
-                )
+                ) as streamed,
+            ):
+                answer = _beginning(streamed)
         except httpx.InvalidURL as error:
             raise Refused(f"not an address: {error}") from error
         except httpx.HTTPError as error:
@@ -60,3 +69,15 @@ class Poster:
         if answer.status_code in BUSY:
             raise Later(said)
         raise Refused(said, status=answer.status_code)
+
+
+def _beginning(streamed: httpx.Response) -> httpx.Response:
+    """The answer with the beginning of its body; what was said is said, though the body breaks off."""
+    kept, ends = b"", time.monotonic() + ANSWER_SECONDS
+    with contextlib.suppress(httpx.HTTPError):
+        for part in streamed.iter_raw():
+            kept += part
+            if len(kept) >= READ or time.monotonic() > ends:
+                break
+    headers = [(name, value) for name, value in streamed.headers.items() if name not in FRAMING]
+    return httpx.Response(streamed.status_code, headers=headers, content=kept[:READ])

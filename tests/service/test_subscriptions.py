@@ -412,4 +412,4 @@ def test_the_dispatch_puts_a_job_in_line_for_who_is_due(office: Office, tmp_path
     office.flag()
     for _ in range(3):
         assert dispatch.notify() == [number]
-    assert orders.waiting()["outbound"] == 1  # once in two seconds is enough
+    assert orders.waiting()["calling"] == 1  # once in two seconds is enough

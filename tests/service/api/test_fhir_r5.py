@@ -18,6 +18,8 @@ from tests.service.api.test_fhir import valid as valid_r4
 from tests.service.api.test_fhir_referrals import HEADERS, request, task
 from tests.service.factories import LOEI, UDON, analysed
 
+pytestmark = pytest.mark.one_database  # R5 is made of R4, whatever the rows lie in
+
 R5 = "application/fhir+json; fhirVersion=5.0"
 
 

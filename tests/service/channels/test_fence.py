@@ -66,8 +66,20 @@ def test_a_name_is_looked_up_and_the_machine_that_was_checked_is_called() -> Non
         assert there.posted[0].path == "/in?x=1"
     with pytest.raises(Refused, match="localhost is outside"):
         read_fence("10.8.0.0/16").open("https://localhost/")
-    with pytest.raises(Unreachable, match="gaierror"):
-        OPEN.open("https://no-such-host.invalid/")
+    for numbers in ("127.1", "2130706433", "0x7f.1"):  # what a resolver takes for a number is looked up too
+        with pytest.raises(Refused, match="outside"):
+            Fence().open(f"https://{numbers}/")
+    with pytest.raises(Refused, match="no name"):
+        Fence().open(f"https://{'a' * 64}.example/")
+
+
+def test_a_name_that_leads_nowhere_may_lead_somewhere_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(Unreachable, match="not known"):
+        OPEN.open("https://x.example/")
 
 
 def test_of_several_machines_of_a_name_one_inside_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
