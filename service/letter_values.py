@@ -12,7 +12,7 @@ from service.findings import analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
 from service.hospitals import Hospital, find_hospital
 from service.referral_details import ReferralDetails, citizen_id_warning
-from service.referrals import Referral, details_of
+from service.referrals import Referral, details_of, sender_hn
 from service.reports import reports_of
 from service.reviews import standing_review
 from service.signatures import signature_of
@@ -75,7 +75,7 @@ def letter_values(
         "urgency": words(f"urgency.{referral.urgency}"),
         "at": words.moment(referral.created_at),
         "printed": words.moment(at),
-        "patient": patient_values(study, referral, details, words),
+        "patient": patient_values(study, referral, details, words, hn=sender_hn(session, referral)),
         "texts": [
             [words(f"detail.{name}"), text]
             for name in ("diagnosis", "request", "history", "treatment")
@@ -105,9 +105,9 @@ def hospital_values(hospital: Hospital, words: Words) -> dict[str, str]:
 
 
 def patient_values(
-    study: Study, referral: Referral, details: ReferralDetails, words: Words
+    study: Study, referral: Referral, details: ReferralDetails, words: Words, *, hn: str
 ) -> dict[str, Any]:
-    """What a template gets of the patient."""
+    """What a template gets of the patient; `hn` is the number at the hospital that refers."""
     age = "" if study.age_years is None else words("worklist.age", years=int(study.age_years))
     sex = words(f"letter.sex.{study.sex}") if study.sex in ("M", "F") else ""
     born = words("letter.born", day=words.day(study.birth_date)) if study.birth_date else ""
@@ -115,7 +115,7 @@ def patient_values(
     return {
         "name": " ".join(part for part in name.split("^") if part.strip()) or "–",
         "about": " · ".join(part for part in (sex, age, born) if part),
-        "hn": study.patient_id or "–",
+        "hn": hn or "–",
         "hn_there": referral.receiver_hn,
         "citizen_id": details.citizen_id,
         "warns": citizen_id_warning(details.citizen_id),

@@ -214,6 +214,23 @@ def load_by_hospital(session: Session) -> dict[str, int]:
     return {hcode: number for hcode, number in session.execute(query.group_by(Referral.to_hcode))}
 
 
+def sender_hn(session: Session, referral: Referral) -> str:
+    """The patient's number at the sending hospital; empty where that never told it.
+
+    Where the patient had been referred there before, it is the number under which they were taken over.
+    """
+    study = session.get_one(Study, referral.study_id)
+    if study.hcode == referral.from_hcode:
+        return study.patient_id
+    came = select(Referral.receiver_hn).where(
+        Referral.study_id == study.id,
+        Referral.to_hcode == referral.from_hcode,
+        Referral.state.in_(HERE),
+        Referral.receiver_hn != "",
+    )
+    return session.scalar(came.order_by(Referral.id.desc()).limit(1)) or ""
+
+
 def audit_detail(referral: Referral) -> audit.Detail:
     """What the audit says of it."""
     return {"referral": referral.id, "from": referral.from_hcode, "to": referral.to_hcode}

@@ -25,8 +25,8 @@ from service.hospitals import find_hospital
 from service.orders import Argument
 from service.referral_states import ReferralState
 from service.referral_steps import steps_of
-from service.referrals import Referral, audit_detail
-from service.reply_letters import replied_at, reply_letter, sender_hn
+from service.referrals import Referral, audit_detail, sender_hn
+from service.reply_letters import replied_at, reply_letter
 from service.steps import Step
 from service.storage import Storage
 from service.studies import HUB, Study

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import segno
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.case_numbers import case_number
@@ -21,7 +20,7 @@ from service.letter_fonts import letter_fonts
 from service.letter_values import hospital_values, patient_values
 from service.referral_states import ReferralState, Verb
 from service.referral_steps import ReferralStep, steps_of
-from service.referrals import HERE, Referral, details_of
+from service.referrals import Referral, details_of, sender_hn
 from service.studies import Study
 from service.typesetting import typeset
 from service.web.words import Language, Words
@@ -58,14 +57,14 @@ def reply_values(session: Session, referral: Referral, steps: Sequence[ReferralS
     study = session.get_one(Study, referral.study_id)
     last = next(each for each in reversed(steps) if each.verb is Verb.COMPLETE)
     at = {each.verb: each.at for each in steps}
-    patient = patient_values(study, referral, details, words)
+    patient = patient_values(study, referral, details, words, hn=sender_hn(session, referral))
     return {
         "from": hospital_values(find_hospital(session, referral.to_hcode), words),
         "to": hospital_values(find_hospital(session, referral.from_hcode), words),
         "serial": referral.serial or "–",
         "case": case_number(study.id),
         "at": words.moment(last.at),
-        "patient": patient | {"hn": sender_hn(session, referral) or "–"},
+        "patient": patient,
         "diagnosis": f"{details.diagnosis} ({details.icd10})" if details.icd10 else details.diagnosis,
         "request": details.request,
         "times": [[words(f"verb.{verb.value}"), words.moment(at[verb])] for verb in TIMES if verb in at],
@@ -84,20 +83,3 @@ def replied_at(referral: Referral, steps: Sequence[ReferralStep]) -> datetime:
     if referral.state is ReferralState.COMPLETED and referral.reply:
         return next(each.at for each in reversed(steps) if each.verb is Verb.COMPLETE)
     raise NotFound(f"referral {referral.id} is {referral.state.value}: it has no reply letter")
-
-
-def sender_hn(session: Session, referral: Referral) -> str:
-    """The patient's number at the sending hospital; empty where that never told it.
-
-    Where the patient had been referred there before, it is the number under which they were taken over.
-    """
-    study = session.get_one(Study, referral.study_id)
-    if study.hcode == referral.from_hcode:
-        return study.patient_id
-    came = select(Referral.receiver_hn).where(
-        Referral.study_id == study.id,
-        Referral.to_hcode == referral.from_hcode,
-        Referral.state.in_(HERE),
-        Referral.receiver_hn != "",
-    )
-    return session.scalar(came.order_by(Referral.id.desc()).limit(1)) or ""

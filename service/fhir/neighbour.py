@@ -35,8 +35,7 @@ from service.fhir.sent import SentConcept, SentNote, SentServiceRequest, SentTas
 from service.referral_details import ReferralDetails
 from service.referral_states import MOVES, TASK_STATUS, ReferralState, Verb
 from service.referral_steps import ReferralStep
-from service.referrals import Referral, details_of
-from service.reply_letters import sender_hn
+from service.referrals import Referral, details_of, sender_hn
 from service.studies import Study
 
 PATIENT: Final = "urn:uuid:00000000-0000-4000-8000-000000000001"

@@ -24,6 +24,7 @@ from service.moph.messages import (
 from service.moph.reading import read_refer
 from service.moph.records import RESULT_OF, Record, investigation_refer, refer_history, refer_result
 from service.moph.refers import Refer
+from service.referral_states import ReferralState
 from service.referrals import Referral
 from service.reports import Report
 
@@ -33,6 +34,8 @@ LOOK_SECONDS = 5.0
 FOLLOWED = timedelta(days=30)
 """How long after a referral's last step a radiologist's report is still sent after it."""
 ROUND = 100
+ASKED = tuple(state for state in ReferralState if state is not ReferralState.DRAFT)
+"""Named one by one, so that the index of states and moments answers."""
 
 PATHS = {
     MessageKind.HISTORY: HISTORY,
@@ -91,11 +94,10 @@ def changed_referrals(session: Session, kind: MessageKind, at: datetime) -> Sequ
         select(Referral.id)
         .join(NReferKey, NReferKey.hcode == side)
         .outerjoin(MophMessage, and_(MophMessage.referral_id == Referral.id, MophMessage.kind == kind))
+        .where(Referral.state.in_(RESULT_OF if kind is MessageKind.RESULT else ASKED))
         .where(Referral.serial.is_not(None), Referral.changed_at >= at - FOLLOWED)
         .where(Referral.changed_at >= NReferKey.since, or_(*newer))
     )
-    if kind is MessageKind.RESULT:
-        query = query.where(Referral.state.in_(RESULT_OF))
     return session.scalars(query.order_by(Referral.id).limit(ROUND)).all()
 
 

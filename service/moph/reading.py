@@ -14,7 +14,7 @@ from service.milestones import Milestone
 from service.moph.refers import HeadCt, Origin, Outcome, Refer
 from service.referral_states import FALLEN, ReferralState, Verb
 from service.referral_steps import ReferralStep, steps_of
-from service.referrals import HERE, Referral, details_of, seen_by
+from service.referrals import HERE, Referral, details_of, seen_by, sender_hn
 from service.reports import reports_of
 from service.reviews import standing_review
 from service.studies import Study
@@ -49,7 +49,7 @@ def read_refer(session: Session, referral: Referral) -> Refer:
         referred_at=steps[Verb.REQUEST].at,
         updated_at=referral.changed_at,
         urgency=referral.urgency,
-        hn=_hn(study, referral, came),
+        hn=sender_hn(session, referral),
         served_at=door.at if door else None,
         details=details_of(referral),
         origin=_origin(session, referral, came),
@@ -100,13 +100,6 @@ def _came(session: Session, referral: Referral) -> Referral | None:
         Referral.id < referral.id,
     )
     return session.scalar(query.order_by(Referral.id.desc()).limit(1))
-
-
-def _hn(study: Study, referral: Referral, came: Referral | None) -> str:
-    """The patient's number at the hospital that refers: of the study, or the one given at arrival."""
-    if study.hcode == referral.from_hcode:
-        return study.patient_id
-    return came.receiver_hn if came else ""
 
 
 def _origin(session: Session, referral: Referral, came: Referral | None) -> Origin | None:

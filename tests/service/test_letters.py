@@ -13,11 +13,13 @@ from model.stroke import StrokeType
 from service.findings import analysis_of
 from service.letter_values import letter_values
 from service.letters import TEMPLATE, referral_letter
-from service.referrals import Referral
+from service.referral_states import Verb
+from service.referral_steps import move_referral
+from service.referrals import Referral, open_draft
 from service.storage import FolderStorage, Storage
 from service.studies import Study
 from tests.service.factories import HN, UDON
-from tests.service.referring import accepted, details, draft, small_study
+from tests.service.referring import RECEIVER, SAKON, accepted, details, draft, small_study
 
 AT = datetime(2026, 11, 28, 3, 0, 0, 5, tzinfo=UTC)
 ADDRESS = "https://hub.example.go.th"
@@ -71,6 +73,15 @@ def test_what_it_says(session: Session) -> None:
     assert all("เกล็ดเลือด" not in label for label, _ in said["told"])
     assert ["เลือดออก", "แจ้งเตือน (91%)"] in said["ai"]["words"]
     assert "วินิจฉัย" in said["ai"]["use"]
+
+
+def test_a_patient_who_is_referred_on_has_the_number_of_the_hospital_that_refers(session: Session) -> None:
+    study = small_study(session)
+    first = accepted(session, study, hn="0099")
+    move_referral(session, first, RECEIVER, Verb.ARRIVE, version=None)
+    onward = open_draft(session, study, RECEIVER, to=SAKON, urgency=2, details=details())
+    assert letter_values(session, onward, AT)["patient"]["hn"] == "0099"
+    assert letter_values(session, first, AT)["patient"]["hn"] == HN
 
 
 def test_clear_is_not_written_as_absent(session: Session) -> None:

@@ -24,9 +24,9 @@ from service.referral_steps import (
     request_referral,
     steps_of,
 )
-from service.referrals import Referral, open_draft
+from service.referrals import Referral, open_draft, sender_hn
 from service.replies import Replies, waiting_replies
-from service.reply_letters import reply_letter, reply_values, sender_hn
+from service.reply_letters import reply_letter, reply_values
 from service.storage import FolderStorage
 from service.studies import Study
 from tests.service.factories import HN, UDON
