@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pacs_gateway.arrivals import ArrivedStudy, ReceivedInstance
+    from pacs_gateway.callers import Sender
 
 
 PORTAL = "(portal upload)"
 """Stands where a PACS names itself, for what people bring through the portal."""
 
 
-def by_portal(arrived: "ArrivedStudy") -> bool:
+def by_portal(senders: "Iterable[Sender]") -> bool:
     """Whether all of a study came through the portal: a case from the archive, no patient at the door."""
-    return all(each.calling_ae == PORTAL for each in arrived.senders)
+    return all(each.calling_ae == PORTAL for each in senders)
 
 
 def clean(text: str) -> str:

@@ -232,3 +232,14 @@ def _judge(session: Session, case: Case, study: Study) -> Judgement:
 
 def _detail(case: Case) -> audit.Detail:
     return {"case": case.id, "state": case.state.value, "excluded_by": ",".join(case.excluded_by)}
+
+
+def case_of(session: Session, study: Study) -> Case | None:
+    """The case that was made of a study, where one was."""
+    return session.scalar(select(Case).where(Case.study_id == study.id))
+
+
+def states_of(session: Session, studies: Sequence[Study]) -> dict[int, CaseState]:
+    """Where the cases of these studies stand, by the study's number; others are not offered."""
+    rows = select(Case.study_id, Case.state).where(Case.study_id.in_([study.id for study in studies]))
+    return dict(session.execute(rows).tuples().all())

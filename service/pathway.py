@@ -51,7 +51,7 @@ def admit(arrived: ArrivedStudy, engine: Engine, storage: Storage) -> studies.St
     stored = {each.sha256: key for each, key in zip(arrived.instances, keys, strict=True)}
 
     with session_scope(engine) as session:
-        portal = by_portal(arrived)
+        portal = by_portal(arrived.senders)
         uid = arrived.study_instance_uid
         lane = Lane.RETROSPECTIVE if portal else lane_of(session, arrived.identity.hcode, uid)
         return studies.register_study(session, arrived, stored, lane=lane)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Note, Refusal, StrokeType
 from service import audit, metrics
-from service.arrivals import clean, study_columns
+from service.arrivals import by_portal, clean, study_columns
 from service.db import Base, Id, Json, UtcDateTime, now, words
 from service.errors import NotFound
 from service.flags import follow_study, replace_flags
@@ -112,6 +112,8 @@ def note_receiving(session: Session, progress: "StudyProgress") -> Study:
         )
     if study.state is StudyState.RECEIVING:
         study.instances = progress.instances
+        study.lane = Lane.RETROSPECTIVE if by_portal(progress.senders) else Lane.LIVE
+        study.place = _place(study)
     study.last_received_at = max(study.last_received_at, progress.last_received_at)
     session.flush()
     return study

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from pacs_gateway.arrivals import StudyProgress
 from pacs_gateway.inbox import Inbox
 from service.accounts import Role, Viewer
 from service.arrivals import PORTAL
@@ -29,6 +30,7 @@ from service.pathway import admit
 from service.settings import Settings
 from service.states import Lane
 from service.storage import FolderStorage
+from service.studies import note_receiving
 from service.unpacking import Unpacking
 from service.upload_files import UploadFiles
 from service.uploads import (
@@ -236,6 +238,9 @@ class TestUnpacking:
         arrived = inbox.ready_studies(now() + timedelta(hours=1))
         assert {each.study_instance_uid for each in arrived} == {"1.2.3", "1.2.4"}
         assert {each.calling_ae for study in arrived for each in study.senders} == {PORTAL}
+        shown = StudyProgress(arrived[0].study_instance_uid, arrived[0].senders, 1, 1, now(), now())
+        with session_scope(engine) as session:
+            assert note_receiving(session, shown).lane is Lane.RETROSPECTIVE
         study = admit(arrived[0], engine, FolderStorage(settings.storage_folder))
         assert (study.lane, study.hcode) == (Lane.RETROSPECTIVE, UDON)
 

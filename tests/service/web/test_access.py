@@ -37,6 +37,8 @@ EVERYBODY = set(Role)
 BRINGERS = {Role.TECHNICIAN, Role.ADMIN}
 RULES: dict[str, set[Role]] = {
     "GET /upload": BRINGERS,
+    "GET /studies/{uid}/offer": BRINGERS,
+    "POST /studies/{uid}/offer": BRINGERS,
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere
     "POST /search": READERS - {Role.ML},
     "GET /studies/{uid}": READERS,

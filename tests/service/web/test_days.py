@@ -114,8 +114,7 @@ def test_a_technician_brings_a_case_from_the_archive_over_a_line_that_breaks(
     expect(brought).to_contain_text("no DICOM file")
     expect(brought.locator(f"a[href='/studies/{uid_of('normal-ct')}']")).to_have_count(1)
     assert page.evaluate(f"({DEFECTS})()") == []
-    lane = house.hub.get(f"/api/v1/studies/{uid_of('normal-ct')}")["lane"]
-    assert lane == "retrospective"
+    assert house.hub.get(f"/api/v1/studies/{uid_of('normal-ct')}")["lane"] == "retrospective"
 
 
 def test_a_radiologists_night(house: House) -> None:
