@@ -94,6 +94,7 @@ from service.web import clock as clock_page
 from service.web import consults as consults_page
 from service.web import differences as differences_page
 from service.web import forms as forms_page
+from service.web import label as label_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
 from service.web import upload as upload_page
@@ -159,6 +160,7 @@ PARTS = (
     accounts_page,
     clock_page,
     differences_page,
+    label_page,
     consults_page,
     on_call,
     alert_link,

@@ -1,0 +1,98 @@
+"""The reader's page: the next case, blind, its slices beside the form; what is entered saves itself."""
+
+from typing import Any, NamedTuple
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from labeling.completeness import NEEDS_EXTENT
+from labeling.labels import KINDS, Issue, Region, Territory, Triage, Vessel
+from model.stroke import StrokeType
+from service.accounts import Permission, Viewer
+from service.api.access import Browser, Look, note_read
+from service.assignments import Assignment, find_assignment, next_case, progress
+from service.case_images import images_of
+from service.case_keys import open_research_key
+from service.cases import Case
+from service.reads import draft_of, newest_reads
+from service.web.page import render
+
+router = APIRouter(include_in_schema=False)
+
+SIDES = ("R", "L")
+"""As one looks at the patient: the right side is on the left of the picture."""
+
+
+class Spot(NamedTuple):
+    """Where a region of ASPECTS is drawn on the patient's left, in a head of 100 x 130 about (0, 0)."""
+
+    region: Region
+    level: int
+    """0 at the ganglia, 1 above them."""
+    x: int
+    y: int
+    rx: int
+    ry: int
+
+
+SPOTS = (
+    Spot(Region.C, 0, 9, -22, 6, 9),
+    Spot(Region.L, 0, 17, -4, 6, 11),
+    Spot(Region.IC, 0, 8, 3, 4, 13),
+    Spot(Region.I, 0, 28, -4, 4, 13),
+    Spot(Region.M1, 0, 27, -34, 11, 10),
+    Spot(Region.M2, 0, 40, -4, 7, 17),
+    Spot(Region.M3, 0, 29, 32, 11, 12),
+    Spot(Region.M4, 1, 24, -32, 13, 14),
+    Spot(Region.M5, 1, 32, 1, 13, 15),
+    Spot(Region.M6, 1, 25, 34, 13, 14),
+)
+
+
+@router.get("/label")
+def show_next(entry: Browser, request: Request, session: Look) -> Response:
+    """The next case of the reader's own list, or that all are read."""
+    viewer = entry.chosen().must(Permission.LABEL)
+    return _show(request, session, viewer, next_case(session, viewer))
+
+
+@router.get("/label/{number}")
+def show_one(number: int, entry: Browser, request: Request, session: Look) -> Response:
+    """One of the reader's own cases, to be read or corrected."""
+    viewer = entry.chosen().must(Permission.LABEL)
+    return _show(request, session, viewer, find_assignment(session, viewer, number))
+
+
+def _show(request: Request, session: Session, viewer: Viewer, turn: Assignment | None) -> Response:
+    own = progress(session, reader=viewer.username)
+    if turn is None:
+        return render(request, "label.html", viewer, turn=None, own=own[0] if own else None)
+    case = session.get_one(Case, turn.case_id)
+    key = open_research_key(request.app.state.settings)
+    images = images_of(session, case, request.app.state.storage, key)
+    note_read(request, session, viewer, "case.show", study_id=case.study_id, detail={"read": turn.id})
+    return render(
+        request,
+        "label.html",
+        viewer,
+        turn=turn,
+        own=own[0],
+        images=images,
+        entered=_entered(session, turn),
+        kinds=KINDS,
+        extents=[kind.value for kind in StrokeType if kind in NEEDS_EXTENT],
+        territories=list(Territory),
+        vessels=list(Vessel),
+        issues=list(Issue),
+        triages=list(Triage),
+        spots=SPOTS,
+        sides=SIDES,
+    )
+
+
+def _entered(session: Session, turn: Assignment) -> dict[str, Any]:
+    """The draft, else the read that was handed in, else nothing."""
+    if draft := draft_of(session, turn):
+        return draft.label
+    handed_in = [read for read in newest_reads(session, [turn.case_id]) if read.assignment_id == turn.id]
+    return handed_in[-1].label if handed_in else {}

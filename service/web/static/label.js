@@ -1,0 +1,232 @@
+// The reader's form: slices, what is seen in them, saved as one goes, handed in when complete. Works without a mouse.
+"use strict";
+(() => {
+  const page = document.querySelector("[data-label]");
+  if (!page) return;
+  const form = page.querySelector("[data-form]");
+  const uids = JSON.parse(page.dataset.uids);
+  const picture = page.querySelector("img");
+  const slider = page.querySelector("input[type=range]");
+  const boxes = page.querySelector("[data-boxes]");
+  const status = page.querySelector("[data-status]");
+  const refused = page.querySelector("[data-refused]");
+  const api = `/api/v1/labels/${page.dataset.label}`;
+  const headers = { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) };
+  const KINDS = ["epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular"];
+  const ROWS = ["any", ...KINDS, "acute"];
+  const extents = {};
+  const keySlices = new Set();
+  let rois = [];
+  let slice = Math.ceil(uids.length / 2);
+  let look = "40,80";
+  let chosen = 0;
+  let pending = null;
+
+  const address = (n) => `${api}/slices/${n}.webp?window=${look}`;
+  const value = (name) => form.elements[name]?.value || null;
+  const set = (name, to) => { if (form.elements[name] && to !== null && to !== undefined) form.elements[name].value = String(to); };
+  const ticked = (name) => [...form.querySelectorAll(`[name=${name}]:checked`)].map((each) => each.value);
+
+  function show(n) {
+    slice = Math.min(Math.max(n, 1), uids.length);
+    picture.src = address(slice);
+    slider.value = String(slice);
+    page.querySelector("[data-slice-number]").textContent = `${slice} / ${uids.length}`;
+    page.querySelector("[data-key-slice]").setAttribute("aria-pressed", String(keySlices.has(uids[slice - 1])));
+    drawBoxes();
+    for (const near of [slice + 1, slice - 1]) if (near >= 1 && near <= uids.length) new Image().src = address(near);
+  }
+
+  function drawBoxes(extra) {
+    const here = rois.filter((each) => each.sop_uid === uids[slice - 1]).map((each) => each.points);
+    boxes.replaceChildren(...[...here, ...(extra ? [extra] : [])].map(([from, to]) => {
+      const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+      for (const [name, number] of Object.entries({ x: Math.min(from[0], to[0]), y: Math.min(from[1], to[1]), width: Math.abs(to[0] - from[0]), height: Math.abs(to[1] - from[1]) })) rect.setAttribute(name, number);
+      return rect;
+    }));
+  }
+
+  function drawExtents() {
+    page.querySelectorAll("[data-extent]").forEach((box) => {
+      const [first, last] = extents[box.dataset.extent] || [];
+      box.querySelector("output").textContent = first ? `${first}–${last || "?"}` : "";
+    });
+    ROWS.forEach((name, n) => form.querySelector(`[data-row=${name}]`).classList.toggle("chosen", n === chosen));
+    for (const side of ["R", "L"]) {
+      const marked = page.querySelectorAll(`[data-aspects=${side}][aria-checked=true]`).length;
+      page.querySelector(`[data-score=${side}]`).textContent = `${side} ${10 - marked}`;
+    }
+  }
+
+  const aspects = (side) => [...page.querySelectorAll(`[data-aspects=${side}][aria-checked=true]`)].map((each) => each.dataset.region);
+
+  function collect() {
+    const territory = ticked("territory");
+    const scored = ["R", "L"].filter((side) => aspects(side).length || (territory.includes("MCA") && [side, "bilat"].includes(value("side"))));
+    const kinds = Object.fromEntries(KINDS.filter((kind) => value(kind)).map((kind) => [kind, value(kind)]));
+    const touched = value("shift") !== null || form.elements.hydrocephalus.checked || form.elements.herniation.checked;
+    return {
+      quality: { diagnostic: value("diagnostic") === "true", issues: ticked("issues") },
+      haemorrhage: value("any") ? { any: value("any"), kinds } : null,
+      ischaemia: value("acute") ? {
+        acute: value("acute"), side: value("side"), territory, aspects: scored.map((side) => ({ side, affected: aspects(side) })),
+        hyperdense_vessel: value("vessel"), old_infarct: value("old") === null ? null : value("old") === "true",
+      } : null,
+      mass_effect: touched ? { midline_shift_mm: Number(value("shift") || 0), hydrocephalus: form.elements.hydrocephalus.checked, herniation: form.elements.herniation.checked } : null,
+      triage: value("triage"), confidence: value("confidence") ? Number(value("confidence")) : null,
+      key_slices: uids.filter((uid) => keySlices.has(uid)),
+      extents: Object.entries(extents).filter(([, [first, last]]) => first && last).map(([finding, [first, last]]) => ({ finding, first: uids[first - 1], last: uids[last - 1] })),
+      rois, comment: value("comment") || "",
+    };
+  }
+
+  function fill(entered) {
+    if (!entered.quality) return;
+    set("diagnostic", entered.quality.diagnostic);
+    for (const [name, words] of [["issues", entered.quality.issues], ["territory", entered.ischaemia?.territory || []]])
+      form.querySelectorAll(`[name=${name}]`).forEach((each) => { each.checked = words.includes(each.value); });
+    set("any", entered.haemorrhage?.any);
+    for (const [kind, answer] of Object.entries(entered.haemorrhage?.kinds || {})) set(kind, answer);
+    const infarct = entered.ischaemia || {};
+    for (const [name, to] of [["acute", infarct.acute], ["side", infarct.side], ["vessel", infarct.hyperdense_vessel], ["old", infarct.old_infarct], ["triage", entered.triage], ["confidence", entered.confidence], ["comment", entered.comment], ["shift", entered.mass_effect?.midline_shift_mm]]) set(name, to);
+    for (const name of ["hydrocephalus", "herniation"]) form.elements[name].checked = Boolean(entered.mass_effect?.[name]);
+    for (const { side, affected } of infarct.aspects || [])
+      for (const region of affected) page.querySelector(`[data-aspects=${side}][data-region=${region}]`)?.setAttribute("aria-checked", "true");
+    for (const { finding, first, last } of entered.extents || []) extents[finding] = [uids.indexOf(first) + 1, uids.indexOf(last) + 1];
+    for (const uid of entered.key_slices || []) keySlices.add(uid);
+    rois = entered.rois || [];
+  }
+
+  async function send(method, path) {
+    const answer = await fetch(api + path, { method, headers, body: JSON.stringify(collect()) });
+    return [answer.ok, answer.ok ? await answer.json() : (await answer.json().catch(() => ({}))).detail || String(answer.status)];
+  }
+
+  async function save() {
+    pending = null;
+    const [ok] = await send("PUT", "/draft").catch(() => [false]);
+    status.textContent = ok ? page.dataset.saved : page.dataset.lost;
+    status.dataset.state = ok ? "saved" : "lost";
+  }
+
+  function changed() {
+    status.textContent = "…";
+    status.dataset.state = "open";
+    clearTimeout(pending);
+    pending = setTimeout(save, 800);
+    drawExtents();
+  }
+
+  async function handIn() {
+    clearTimeout(pending);
+    const [ok, said] = await send("POST", "").catch((error) => [false, String(error)]);
+    if (ok) { window.location.assign("/label"); return; }
+    refused.hidden = false;
+    refused.textContent = said;
+    refused.scrollIntoView({ block: "nearest" });
+  }
+
+  function answer(name, to) {
+    set(name, to);
+    if (name === "any" && to === "absent") KINDS.forEach((kind) => set(kind, "absent"));
+    if (KINDS.includes(name) && to === "present") {
+      set("any", "present");
+      KINDS.filter((kind) => !value(kind)).forEach((kind) => set(kind, "absent"));
+    }
+    changed();
+  }
+
+  function normal() {
+    answer("any", "absent");
+    for (const [name, to] of [["diagnostic", true], ["acute", "absent"], ["vessel", "none"], ["old", false], ["shift", 0], ["triage", "normal"], ["confidence", 5]]) set(name, to);
+    changed();
+  }
+
+  const findingOf = (name) => form.querySelector(`[data-row=${name}] [data-extent]`)?.dataset.extent;
+  function end(finding, which) {
+    if (!finding) return;
+    const [first, last] = extents[finding] || [];
+    const pair = which === "first" ? [slice, last] : [first || slice, slice];
+    extents[finding] = pair[1] && pair[0] > pair[1] ? [pair[1], pair[0]] : pair;
+    changed();
+  }
+
+  function keySlice() {
+    const uid = uids[slice - 1];
+    if (!keySlices.delete(uid)) keySlices.add(uid);
+    show(slice);
+    changed();
+  }
+
+  function toggle(spot) {
+    spot.setAttribute("aria-checked", String(spot.getAttribute("aria-checked") !== "true"));
+    changed();
+  }
+
+  const at = (event) => {
+    const frame = boxes.getBoundingClientRect();
+    const inside = (share, most) => Math.round(Math.min(Math.max(share, 0), 1) * most);
+    return [inside((event.clientX - frame.left) / frame.width, Number(page.dataset.columns)), inside((event.clientY - frame.top) / frame.height, Number(page.dataset.rows))];
+  };
+  boxes.addEventListener("pointerdown", (event) => {
+    const finding = page.querySelector("[data-box]").value;
+    if (!finding) return;
+    const from = at(event);
+    boxes.setPointerCapture(event.pointerId);
+    const move = (moved) => drawBoxes([from, at(moved)]);
+    boxes.addEventListener("pointermove", move);
+    boxes.addEventListener("pointerup", (up) => {
+      boxes.removeEventListener("pointermove", move);
+      const to = at(up);
+      if (Math.abs(to[0] - from[0]) > 2 && Math.abs(to[1] - from[1]) > 2) {
+        rois.push({ kind: "bbox", finding, sop_uid: uids[slice - 1], points: [from, to], mask: "" });
+        changed();
+      }
+      drawBoxes();
+    }, { once: true });
+  });
+  page.querySelector("[data-unbox]").addEventListener("click", () => {
+    rois = rois.filter((each) => each.sop_uid !== uids[slice - 1]);
+    drawBoxes();
+    changed();
+  });
+
+  picture.parentElement.addEventListener("wheel", (event) => { event.preventDefault(); show(slice + Math.sign(event.deltaY)); }, { passive: false });
+  slider.addEventListener("input", () => show(Number(slider.value)));
+  page.querySelectorAll("[data-window]").forEach((button) => button.addEventListener("click", () => {
+    look = button.dataset.window;
+    page.querySelectorAll("[data-window]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+    show(slice);
+  }));
+  page.querySelectorAll("[data-end]").forEach((button) => button.addEventListener("click", () => end(button.closest("[data-extent]").dataset.extent, button.dataset.end)));
+  page.querySelector("[data-key-slice]").addEventListener("click", keySlice);
+  page.querySelector("[data-normal]").addEventListener("click", normal);
+  page.querySelectorAll("[data-aspects]").forEach((spot) => {
+    spot.addEventListener("click", () => toggle(spot));
+    spot.addEventListener("keydown", (event) => { if (event.key === " ") { event.preventDefault(); toggle(spot); } });
+  });
+  form.addEventListener("change", (event) => {
+    if (ROWS.includes(event.target.name)) { chosen = ROWS.indexOf(event.target.name); answer(event.target.name, event.target.value); }
+    else changed();
+  });
+  form.addEventListener("input", (event) => { if (event.target.matches("textarea, [type=number]")) changed(); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); handIn(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey && event.key === "Enter") { event.preventDefault(); handIn(); return; }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("textarea, select, [type=number]")) return;
+    const name = ROWS[chosen];
+    const keys = {
+      ArrowUp: () => show(slice + 1), ArrowDown: () => show(slice - 1), n: normal, k: keySlice,
+      p: () => answer(name, "present"), a: () => answer(name, "absent"), u: () => answer(name, "uncertain"),
+      f: () => end(findingOf(name), "first"), l: () => end(findingOf(name), "last"),
+    };
+    const act = /^[1-7]$/.test(event.key) ? () => { chosen = Number(event.key) - 1; drawExtents(); } : keys[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  fill(JSON.parse(page.dataset.entered));
+  drawExtents();
+  show(slice);
+})();

@@ -1,0 +1,130 @@
+"""The reader's page in Chromium: a case read by keys alone, saved as one goes, blind."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Page, expect
+from sqlalchemy import Engine, select
+
+from labeling.assignment import Design, Reader
+from labeling.splits import Shares
+from model.stroke import StrokeType
+from service.accounts import Role, add_account
+from service.assignments import assign_cases
+from service.case_keys import open_research_key
+from service.cases import Case
+from service.db import session_scope
+from service.reads import Read, ReadDraft, newest_reads
+from service.settings import Settings
+from tests.service.factories import UDON
+from tests.service.labelling import ML, with_images
+from tests.service.web.conftest import PASSWORD, Enter
+from tests.service.web.days import chromium
+
+pytestmark = pytest.mark.one_database  # a page has no query of its own
+
+
+@pytest.fixture
+def reading(app: FastAPI, engine: Engine, tmp_path: Path) -> Iterator[Page]:
+    """The page of a reader who was given two cases."""
+    with session_scope(engine) as session:
+        for n in (1, 2):
+            with_images(session, app.state.storage, tmp_path / "sent", n, slices=5)
+        add_account(session, "reader", Role.RADIOLOGIST, password=PASSWORD)
+        design = Design(common=0, double_share=0, rereads=0)
+        assign_cases(session, ML, [Reader("reader")], design, Shares(test=0, calibration=0))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    with chromium() as browser:
+        page = browser.new_page(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", locale="en-GB")
+        page.goto("/login")
+        page.fill("input[name=username]", "reader")
+        page.fill("input[name=password]", PASSWORD)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_selector("nav a[href='/label']")
+        page.goto("/label")
+        page.wait_for_selector("[data-slice-number]:has-text('3 / 5')")
+        yield page
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_bleed_and_a_normal_head_are_read_by_keys_alone(
+    reading: Page, engine: Engine, settings: Settings
+) -> None:
+    press = reading.keyboard.press
+    assert UDON not in reading.locator("main").inner_text()
+    press("Control+Enter")
+    expect(reading.locator("[data-refused]")).to_contain_text("haemorrhage: not answered")
+    press("n")
+    press("5")  # in the brain's tissue
+    press("p")
+    expect(reading.locator("[name=any][value=present]")).to_be_checked()
+    press("ArrowDown")
+    press("f")
+    press("ArrowUp")
+    press("ArrowUp")
+    press("l")
+    press("k")
+    expect(reading.locator("[data-extent=iph] output")).to_have_text("2–4")
+    expect(reading.locator("[data-status]")).to_have_attribute("data-state", "saved")
+    reading.reload()
+    expect(reading.locator("[data-extent=iph] output")).to_have_text("2–4")
+    expect(reading.locator("[name=intraparenchymal][value=present]")).to_be_checked()
+    press("Control+Enter")
+    expect(reading.locator(".head")).to_contain_text("1")
+    reading.wait_for_selector("[name=any][value=present]:not(:checked)", state="attached")
+    expect(reading.locator("[data-extent=iph] output")).to_have_text("")
+    press("n")
+    press("Control+Enter")
+    expect(reading.locator(".empty")).to_be_visible()
+    key = open_research_key(settings)
+    with session_scope(engine, write=False) as session:
+        bleed, normal = sorted(newest_reads(session), key=lambda read: read.id)
+        uid = f"1.2.{100 + session.get_one(Case, bleed.case_id).id}.1"
+        assert bleed.label["extents"] == [
+            {"finding": "iph", "first": key.uid(f"{uid}.2"), "last": key.uid(f"{uid}.4")}
+        ]
+        assert bleed.label["key_slices"] == [key.uid(f"{uid}.4")]
+        assert normal.label["haemorrhage"]["any"] == "absent"
+        assert session.scalars(select(ReadDraft)).all() == []
+        assert len(session.scalars(select(Read)).all()) == 2
+
+
+def test_aspects_and_a_box_are_drawn(reading: Page, engine: Engine) -> None:
+    reading.keyboard.press("n")
+    reading.locator("[data-aspects=L][data-region=M2]").click()
+    reading.locator("[data-aspects=L][data-region=I]").press(" ")
+    expect(reading.locator("[data-score=L]")).to_have_text("L 8")
+    reading.keyboard.press("7")
+    reading.keyboard.press("p")
+    reading.keyboard.press("f")
+    reading.locator("[name=side]").select_option("L")
+    reading.locator("[name=territory][value=MCA]").check()
+    reading.locator("[data-box]").select_option(StrokeType.ACUTE_ISCHAEMIA.value)
+    frame = reading.locator("[data-boxes]").bounding_box()
+    assert frame is not None
+    reading.mouse.move(frame["x"] + frame["width"] / 4, frame["y"] + frame["height"] / 4)
+    reading.mouse.down()
+    reading.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    reading.mouse.up()
+    expect(reading.locator("[data-boxes] rect")).to_have_count(1)
+    reading.locator("button.primary.wide").click()
+    reading.wait_for_selector("[data-score=L]:has-text('L 10')")
+    with session_scope(engine, write=False) as session:
+        (read,) = newest_reads(session)
+        assert read.label["ischaemia"]["aspects"] == [{"side": "L", "affected": ["I", "M2"], "total": None}]
+        assert read.label["rois"][0]["points"] == [[16.0, 16.0], [32.0, 32.0]]
+
+
+def test_nobody_elses_case_opens_and_who_has_none_is_told(enter: Enter) -> None:
+    someone = enter(Role.RADIOLOGIST)
+    assert "ยังไม่มีกรณีที่มอบให้คุณ" in someone.get("/label").text
+    assert someone.get("/label/1").status_code == 404
