@@ -36,13 +36,13 @@ class Spot(NamedTuple):
 
 
 SPOTS = (
-    Spot(Region.C, 0, 9, -22, 6, 9),
-    Spot(Region.L, 0, 17, -4, 6, 11),
-    Spot(Region.IC, 0, 8, 3, 4, 13),
-    Spot(Region.I, 0, 28, -4, 4, 13),
-    Spot(Region.M1, 0, 27, -34, 11, 10),
-    Spot(Region.M2, 0, 40, -4, 7, 17),
-    Spot(Region.M3, 0, 29, 32, 11, 12),
+    Spot(Region.C, 0, 10, -27, 7, 9),
+    Spot(Region.L, 0, 20, 0, 6, 13),
+    Spot(Region.IC, 0, 8, 4, 5, 15),
+    Spot(Region.I, 0, 32, 0, 5, 15),
+    Spot(Region.M1, 0, 31, -34, 11, 11),
+    Spot(Region.M2, 0, 44, 0, 7, 17),
+    Spot(Region.M3, 0, 30, 34, 12, 12),
     Spot(Region.M4, 1, 24, -32, 13, 14),
     Spot(Region.M5, 1, 32, 1, 13, 15),
     Spot(Region.M6, 1, 25, 34, 13, 14),

@@ -41,7 +41,7 @@ NAVIGATION = (
     NavigationEntry("clock", "/clock", "clock", Permission.READ_STUDIES),
     NavigationEntry("discordant", "/discordant", "file-text", Permission.REVIEW),
     NavigationEntry("disagreements", "/disagreements", "triangle-alert", Permission.SETTLE),
-    NavigationEntry("label", "/label", "eye", Permission.LABEL),
+    NavigationEntry("reading", "/label", "eye", Permission.LABEL),
     NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
     NavigationEntry("upload", "/upload", "upload", Permission.BRING),
     NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),

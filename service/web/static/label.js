@@ -119,6 +119,7 @@
 
   async function handIn() {
     clearTimeout(pending);
+    pending = null;
     const [ok, said] = await send("POST", "").catch((error) => [false, String(error)]);
     if (ok) { window.location.assign("/label"); return; }
     refused.hidden = false;
@@ -224,6 +225,13 @@
     if (!act) return;
     event.preventDefault();
     act();
+  });
+
+  // what was entered a moment ago goes out with the page
+  window.addEventListener("pagehide", () => {
+    if (pending === null) return;
+    clearTimeout(pending);
+    fetch(`${api}/draft`, { method: "PUT", headers, body: JSON.stringify(collect()), keepalive: true });
   });
 
   fill(JSON.parse(page.dataset.entered));
