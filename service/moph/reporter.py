@@ -94,7 +94,7 @@ class Reporter:
         errand = self._turn(hcode, None)
         while errand is not None:
             outcome = self._send(self._nrefer, errand)
-            told = {"message": errand.number, "hospital": hcode, "state": outcome.state.value}
+            told = {"record": errand.number, "hospital": hcode, "state": outcome.state.value}
             log.info("MOPH Refer told", extra=told)
             errand = self._turn(hcode, outcome, more=time.monotonic() < ends)
         with session_scope(self._engine) as session:
