@@ -18,7 +18,7 @@ import httpx
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from service import circuits
+from service import audit, circuits
 from service.alerts import AlertKind, raise_alert
 from service.arrivals import clean
 from service.db import now, session_scope
@@ -32,8 +32,9 @@ from service.neighbours import Neighbour, sign_request
 from service.referral_links import ReferralLink, line_of, next_link, unsent_steps
 from service.referral_states import Verb
 from service.referral_steps import ReferralStep, steps_of
-from service.referrals import Referral
+from service.referrals import Referral, audit_detail
 from service.steps import Step
+from service.studies import HUB
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,8 @@ class NeighbourCourier:
             if answer.is_success:
                 if errand.method == "POST":
                     link.remote = _remote(answer.json())
+                    detail = {**audit_detail(referral), "neighbour": link.neighbour_id}
+                    audit.record(session, HUB, "referral.shared", study_id=referral.study_id, detail=detail)
                 return
             link.trouble = clean(_problem(answer))[:LONGEST_TROUBLE]
             log.warning(

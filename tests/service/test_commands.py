@@ -145,6 +145,18 @@ def test_the_audit_is_checked_by_hand(hub: Shell) -> None:
     assert "1.2.3.404" in unknown.stderr
 
 
+def test_another_hub_is_listed_by_both_with_one_secret(hub: Shell, tmp_path: Path) -> None:
+    made = hub("neighbour", "add", "pair", "https://b.example", "--hospital", "10671", "--hospital", "11014")
+    assert (made.returncode, len(made.stdout.strip())) == (0, 43)
+    (tmp_path / "secret").write_text(made.stdout)
+    other = Shell(tmp_path / "other")
+    listed = ("--hospital", "10705", "--secret-file", str(tmp_path / "secret"))
+    assert other("neighbour", "add", "pair", "https://a.example", *listed).stdout == "added pair\n"
+    assert hub("neighbour", "disable", "pair").returncode == 0
+    assert hub("neighbour", "list").stdout == "pair https://b.example (disabled): 10671 11014\n"
+    assert hub("neighbour", "enable", "none").returncode == 1
+
+
 def test_a_roster_is_kept_and_a_contact_is_tried(hub: Shell) -> None:
     hub("account", "add", "doctor", "--role", "referrer", "--hospital", "10705")
     hub("roster", "add", "10705", "doctor", "--hours", "8", "--place", "2", "--specialty", "neurology")

@@ -17,7 +17,7 @@ from fhir.resources.R4B.bundle import Bundle
 from fhir.resources.R4B.task import Task
 from sqlalchemy import Engine, select
 
-from service import circuits
+from service import audit, circuits
 from service.accounts import Role, Viewer
 from service.alerts import Alert, AlertKind
 from service.app import create_app
@@ -154,6 +154,9 @@ class TestWay:
         ask(a)
         there = b.referral()
         assert (there.state, there.from_hcode, there.to_hcode) == (ReferralState.REQUESTED, SMALL, UDON)
+        with session_scope(a.engine, write=False) as session:
+            (row,) = [row for row in audit.search(session) if row.action == "referral.shared"]
+            assert row.detail == {"referral": 1, "from": SMALL, "to": UDON, "neighbour": 1}
         assert (there.urgency, there.serial) == (1, a.referral().serial)
         assert details_of(there) == details_of(a.referral())
         with session_scope(b.engine, write=False) as session:
