@@ -24,6 +24,8 @@ FILE_BYTES: Final = 32 << 20
 BROKEN: Final = 3
 """Exit status of the child for a template that does not compile."""
 PACKAGE: Final = re.compile(r"@[A-Za-z][\w-]*/[\w-]+:\d")
+FEW_THREADS: Final = {"RAYON_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+"""Each thread takes address space, which the limit counts: 64 cores would leave nothing for the letter."""
 NOWHERE: Final = "http://127.0.0.1:1"
 PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
@@ -55,7 +57,7 @@ def typeset_apart(source: str, folder: Path, fonts: Path, at: datetime) -> bytes
         raise BrokenTemplate(f"packages from the net are not taken: {found[0]}...")
     (folder / MAIN).write_text(source, encoding="utf-8")
     command = [sys.executable, "-m", __name__, str(folder), str(fonts), at.replace(microsecond=0).isoformat()]
-    quiet = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+    quiet = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"} | FEW_THREADS
     try:
         done = subprocess.run(
             command,
