@@ -5,7 +5,7 @@ was looked at for it. So a hub that was down tells afterwards what happened mean
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ CLOSED: Final = "the account behind it was closed, or works for the hospital no 
 
 Plan = Sequence[tuple[int, dict[str, Any]]]
 """Numbers of events and what is told of them."""
+Plans = Mapping[int, tuple[int, Plan | None]]
+"""By the subscription's number: how far it had been looked at, and what is to be told it; None ends it."""
 
 
 class Herald:
@@ -79,22 +81,20 @@ class Herald:
         ended = any(plan is None for _, plan in plans.values())
         queued = sum(len(plan or ()) for _, plan in plans.values())
         if queued or ended or last - start >= STRIDE:
-            for number, (heard, plan) in plans.items():
-                self._write(number, heard, plan, last)
+            self._write(plans, last)
         return queued, last - start >= BATCH
 
     def _plan(self, session: Session, subscription: Subscription, events: Sequence[Event]) -> Plan | None:
         """What is to be told; None where the subscription ends."""
         if subscription.ends_at is not None and subscription.ends_at <= self._clock():
             return None
-        viewer = owner_of(session, subscription)
+        concerned = _concerning(subscription, events)
+        viewer = owner_of(session, subscription) if concerned else None
         if viewer is None:
-            return None
+            return None if concerned else []
         made: list[tuple[int, dict[str, Any]]] = []
-        for event in events if subscription.form is Form.HUB else _newest(events):
-            if event.number <= subscription.heard or not event.seen_by(viewer):
-                continue
-            if subscription.form is Form.HUB and not topics_of(event) & set(subscription.topics):
+        for event in concerned:
+            if not event.seen_by(viewer):
                 continue
             found = happening(session, viewer, event)
             if found is None:
@@ -104,27 +104,29 @@ class Herald:
             made.append((event.number, found.told()))
         return made
 
-    def _write(self, number: int, heard: int, plan: Plan | None, last: int) -> None:
+    def _write(self, plans: Plans, last: int) -> None:
+        """Put all in line in one transaction, as each costs a write to the disk."""
         at = self._clock()
         with session_scope(self._engine) as session:
-            subscription = session.scalars(
-                locked(select(Subscription).where(Subscription.id == number))
-            ).one()
-            # another process, or its owner, may have been there first
-            if subscription.state is not SubscriptionState.ACTIVE or subscription.heard != heard:
-                return
-            if plan is None:
-                self._end(session, subscription, at)
-                return
-            room = MOST_WAITING - waiting_for(session, number) if plan else 0
-            if len(plan) > room:
-                log.warning(
-                    "a subscriber is too far behind",
-                    extra={"subscription": number, "untold": len(plan) - room},
-                )
-            for event, told in plan[: max(room, 0)]:
-                queue_notification(session, subscription, event, told, at)
-            subscription.heard = max(last, heard)
+            query = select(Subscription).where(Subscription.id.in_(plans)).order_by(Subscription.id)
+            for subscription in session.scalars(locked(query)).all():
+                heard, plan = plans[subscription.id]
+                # another process, or its owner, may have been there first
+                if subscription.state is not SubscriptionState.ACTIVE or subscription.heard != heard:
+                    continue
+                if plan is None:
+                    self._end(session, subscription, at)
+                    continue
+                self._queue(session, subscription, plan, at)
+                subscription.heard = max(last, heard)
+
+    def _queue(self, session: Session, subscription: Subscription, plan: Plan, at: datetime) -> None:
+        room = MOST_WAITING - waiting_for(session, subscription.id) if plan else 0
+        if len(plan) > room:
+            untold = {"subscription": subscription.id, "untold": len(plan) - room}
+            log.warning("a subscriber is too far behind", extra=untold)
+        for event, told in plan[: max(room, 0)]:
+            queue_notification(session, subscription, event, told, at)
 
     def _end(self, session: Session, subscription: Subscription, at: datetime) -> None:
         if subscription.ends_at is not None and subscription.ends_at <= at:
@@ -134,6 +136,15 @@ class Herald:
         else:
             give_up(session, subscription, CLOSED)
         withdraw_notifications(session, subscription)
+
+
+def _concerning(subscription: Subscription, events: Sequence[Event]) -> Sequence[Event]:
+    """The events that it asks for, whoever may see them."""
+    new = [each for each in events if each.number > subscription.heard]
+    if subscription.form is Form.FHIR:
+        return _newest(new)
+    topics = set(subscription.topics)
+    return [each for each in new if topics_of(each) & topics]
 
 
 def _newest(events: Sequence[Event]) -> Sequence[Event]:

@@ -237,7 +237,7 @@ class TestHerald:
             plan = [(1, {"path": "/x"})]
             heard = office.subscription(number).heard
             office.herald.look()
-            office.herald._write(number, heard, plan, heard + 1)  # the other process, a moment late
+            office.herald._write({number: (heard, plan)}, heard + 1)  # the other process, a moment late
             assert len(office.notifications(number)) == 1
 
 
