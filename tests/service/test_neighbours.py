@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Hub:
     port: int
     data: Path
 
-    @property
+    @cached_property
     def courier(self) -> NeighbourCourier:
         return NeighbourCourier(self.engine, wake=lambda name, at: None)
 
@@ -311,7 +312,7 @@ class TestCrossing:
     def test_however_steps_cross_both_come_to_the_same(self, hubs: tuple[Hub, Hub]) -> None:
         a, b = hubs
         dice = random.Random(8)
-        for number in range(1, 13):
+        for number in range(1, 8):
             with session_scope(a.engine) as session:
                 requested(session, small_study(session, f"1.2.{number}"))
             a.tell()
@@ -351,7 +352,8 @@ def put(hub: Hub, path: str, body: Any, *, secret: str = SECRET, method: str = "
         "X-Hub-Timestamp": moment,
         "X-Hub-Signature": f"sha256={sign_request(secret, moment, method, path, content)}",
     }
-    return httpx.request(method, f"http://127.0.0.1:{hub.port}{path}", content=content, headers=headers)
+    url = f"http://127.0.0.1:{hub.port}{path}"
+    return httpx.request(method, url, content=content, headers=headers, verify=False)
 
 
 class TestDoor:
