@@ -32,6 +32,18 @@ WRITES = {
 """A patient is referred by the one and followed by the other, which asks for advice too."""
 
 
+NOTES = {
+    "Communication": "A message of an alert, with when it arrived, or of a consult.",
+    "DocumentReference": "Letters of referrals and consults; the attachment's address wants the same token.",
+    "Subscription": (
+        "rest-hook without payload, for searches of DiagnosticReport, ImagingStudy, ServiceRequest and Task: "
+        "a signed, empty POST. Off, with the reason in error, after 24 hours of failures."
+    ),
+    "Task": "Of a referral (r...), which a ServiceRequest begins, or of a consultation (c...), created here.",
+}
+"""What a client cannot read from the list of parameters."""
+
+
 def capability_statement(base: str, version: str, started: datetime, fhir: Version = Version.R4) -> Resource:
     """What can be read and searched here.
 
@@ -77,6 +89,7 @@ def _resource(kind: str, *, writes: bool) -> Resource:
     made: Resource = {
         "type": kind,
         "interaction": [{"code": code} for code in codes],
+        **({"documentation": NOTES[kind]} if kind in NOTES else {}),
         "versioning": "versioned" if kind in VERSIONED else "no-version",
         "searchParam": [{"name": name, "type": type_} for name, type_ in SEARCHES[kind].items()],
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import Engine, event, select
 
 from model.stroke import Refusal, StrokeType
@@ -70,6 +71,21 @@ def test_the_capability_statement_is_open_and_tells_what_can_be_searched(anonymo
     stated = valid(anonymous.get("/fhir/metadata").json())
     told = {each["type"]: {p["name"] for p in each["searchParam"]} for each in stated["rest"][0]["resource"]}
     assert told == {kind: set(names) for kind, names in SEARCHES.items()}
+
+
+def test_the_capability_statement_says_what_can_be_written_and_nothing_else(
+    anonymous: Any, app: FastAPI
+) -> None:
+    stated = anonymous.get("/fhir/metadata").json()["rest"][0]["resource"]
+    told = {(each["type"], code["code"]) for each in stated for code in each["interaction"]}
+    words = {"post": "create", "put": "update", "delete": "delete"}
+    there = {
+        (path.split("/")[2], words[verb])
+        for path, verbs in app.openapi()["paths"].items()
+        for verb in verbs
+        if path.startswith("/fhir/") and "{kind}" not in path and verb in words
+    }
+    assert {each for each in told if each[1] in words.values()} == there
 
 
 def test_everything_of_a_patient_is_valid_and_holds_together(client: Any) -> None:
