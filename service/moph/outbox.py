@@ -16,6 +16,7 @@ from service.moph.client import HISTORY, INVESTIGATION, RESULT
 from service.moph.keys import NReferKey
 from service.moph.messages import (
     MessageKind,
+    MessageState,
     MophMessage,
     hospitals_due,
     message_of,
@@ -118,7 +119,7 @@ def note_change(session: Session, number: int, kind: MessageKind, at: datetime) 
         )
         put_in_line(message, digest, at)
         session.add(message)
-    elif message.digest != digest:
+    elif message.digest != digest or message.state is MessageState.WITHDRAWN:
         put_in_line(message, digest, at)
     message.version, message.report = referral.version, report
 

@@ -292,6 +292,18 @@ def test_without_its_keys_what_waits_of_a_hospital_is_withdrawn(hub: Hub) -> Non
     assert hub.peer.saved == []
 
 
+def test_what_was_withdrawn_goes_when_there_are_keys_again_and_the_referral_goes_on(hub: Hub) -> None:
+    hub.give_keys(SMALL)
+    number = refer(hub)
+    hub.outbox.look()
+    with session_scope(hub.engine) as session:
+        drop_keys(session, OPERATOR, SMALL)
+    hub.give_keys(SMALL)
+    act(hub, number, RECEIVER, Verb.ACCEPT)  # which changes nothing that the sending hospital says
+    hub.work()
+    assert hub.states() == {"history": "sent", "investigation": "sent"}
+
+
 def test_what_changes_while_it_is_on_its_way_goes_after_it(hub: Hub) -> None:
     hub.give_keys(UDON)
     number = refer(hub)
