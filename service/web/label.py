@@ -1,4 +1,4 @@
-"""The reader's page: the next case, blind, its slices beside the form; what is entered saves itself."""
+"""The reader's page, blind, and the adjudicator's, with what the readers said beside the same form."""
 
 from typing import Any, NamedTuple
 
@@ -6,15 +6,16 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from labeling.completeness import NEEDS_EXTENT
-from labeling.labels import KINDS, Issue, Region, Territory, Triage, Vessel
+from labeling.labels import KINDS, Issue, Region, Territory, Triage, Vessel, findings_of
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
+from service.adjudications import disputes
 from service.api.access import Browser, Look, note_read
 from service.assignments import Assignment, find_assignment, next_case, progress
 from service.case_images import images_of
 from service.case_keys import open_research_key
 from service.cases import Case
-from service.reads import draft_of, newest_reads
+from service.reads import draft_of, newest_reads, parse_label
 from service.web.page import render
 
 router = APIRouter(include_in_schema=False)
@@ -63,31 +64,85 @@ def show_one(number: int, entry: Browser, request: Request, session: Look) -> Re
     return _show(request, session, viewer, find_assignment(session, viewer, number))
 
 
+@router.get("/adjudicate")
+def show_dispute(entry: Browser, request: Request, session: Look) -> Response:
+    """The oldest case on which readers differ and that waits for the viewer; not who they are."""
+    viewer = entry.chosen().must(Permission.LABEL)
+    waiting = disputes(session, viewer)
+    if not waiting:
+        return render(
+            request, "label.html", viewer, form=None, own=None, title="adjudicate.title", left=0, waiting=0
+        )
+    case = waiting[0].case
+    said = [
+        (letter, findings_of(parse_label(read.label)))
+        for letter, read in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", waiting[0].reads, strict=False)
+    ]
+    form = {"api": f"/api/v1/adjudications/{case.id}", "next": "/adjudicate", "drafts": False}
+    values = _form(request, session, case) | {"disputed": waiting[0].consensus.disputed, "said": said}
+    note_read(request, session, viewer, "case.dispute", study_id=case.study_id, detail={"case": case.id})
+    return render(
+        request,
+        "label.html",
+        viewer,
+        form=form,
+        own=None,
+        title="adjudicate.title",
+        left=len(waiting),
+        waiting=0,
+        entered={},
+        **values,
+    )
+
+
 def _show(request: Request, session: Session, viewer: Viewer, turn: Assignment | None) -> Response:
     own = progress(session, reader=viewer.username)
+    mine, waiting = own[0] if own else None, len(disputes(session, viewer))
     if turn is None:
-        return render(request, "label.html", viewer, turn=None, own=own[0] if own else None)
+        return render(
+            request,
+            "label.html",
+            viewer,
+            form=None,
+            own=mine,
+            title="label.title",
+            left=None,
+            waiting=waiting,
+        )
     case = session.get_one(Case, turn.case_id)
-    key = open_research_key(request.app.state.settings)
-    images = images_of(session, case, request.app.state.storage, key)
+    form = {"api": f"/api/v1/labels/{turn.id}", "next": "/label", "drafts": True}
+    values, entered = _form(request, session, case), _entered(session, turn)
     note_read(request, session, viewer, "case.show", study_id=case.study_id, detail={"read": turn.id})
     return render(
         request,
         "label.html",
         viewer,
-        turn=turn,
-        own=own[0],
-        images=images,
-        entered=_entered(session, turn),
-        kinds=KINDS,
-        extents=[kind.value for kind in StrokeType if kind in NEEDS_EXTENT],
-        territories=list(Territory),
-        vessels=list(Vessel),
-        issues=list(Issue),
-        triages=list(Triage),
-        spots=SPOTS,
-        sides=SIDES,
+        form=form,
+        own=mine,
+        title="label.title",
+        left=None,
+        waiting=waiting,
+        entered=entered,
+        **values,
     )
+
+
+def _form(request: Request, session: Session, case: Case) -> dict[str, Any]:
+    """What the form is made of."""
+    key = open_research_key(request.app.state.settings)
+    return {
+        "images": images_of(session, case, request.app.state.storage, key),
+        "kinds": KINDS,
+        "extents": [kind.value for kind in StrokeType if kind in NEEDS_EXTENT],
+        "territories": list(Territory),
+        "vessels": list(Vessel),
+        "issues": list(Issue),
+        "triages": list(Triage),
+        "spots": SPOTS,
+        "sides": SIDES,
+        "disputed": (),
+        "said": (),
+    }
 
 
 def _entered(session: Session, turn: Assignment) -> dict[str, Any]:

@@ -10,7 +10,8 @@
   const boxes = page.querySelector("[data-boxes]");
   const status = page.querySelector("[data-status]");
   const refused = page.querySelector("[data-refused]");
-  const api = `/api/v1/labels/${page.dataset.label}`;
+  const api = page.dataset.label;
+  const drafts = "drafts" in page.dataset; // an adjudicator has none, and sends a comment of its own
   const headers = { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) };
   const KINDS = ["epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular"];
   const ROWS = ["any", ...KINDS, "acute"];
@@ -98,7 +99,7 @@
   }
 
   async function send(method, path) {
-    const answer = await fetch(api + path, { method, headers, body: JSON.stringify(collect()) });
+    const answer = await fetch(api + path, { method, headers, body: JSON.stringify(drafts ? collect() : { label: collect(), comment: value("comment") || "" }) });
     return [answer.ok, answer.ok ? await answer.json() : (await answer.json().catch(() => ({}))).detail || String(answer.status)];
   }
 
@@ -113,7 +114,7 @@
     status.textContent = "…";
     status.dataset.state = "open";
     clearTimeout(pending);
-    pending = setTimeout(save, 800);
+    if (drafts) pending = setTimeout(save, 800);
     drawExtents();
   }
 
@@ -121,7 +122,7 @@
     clearTimeout(pending);
     pending = null;
     const [ok, said] = await send("POST", "").catch((error) => [false, String(error)]);
-    if (ok) { window.location.assign("/label"); return; }
+    if (ok) { window.location.assign(page.dataset.next); return; }
     refused.hidden = false;
     refused.textContent = said;
     refused.scrollIntoView({ block: "nearest" });

@@ -78,6 +78,7 @@ RULES: dict[str, set[Role]] = {
     "POST /referrals/{number}/links/{link}/revoke": REFERRERS,
     "POST /referrals/{number}/{verb}": RECEIVERS,  # here: accept
     "GET /discordant": REVIEWERS,
+    "GET /adjudicate": REVIEWERS,
     "GET /label": REVIEWERS,
     "GET /label/{number}": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,15 @@ from labeling.assignment import Design, Reader
 from labeling.splits import Shares
 from model.stroke import StrokeType
 from service.accounts import Role, add_account
-from service.assignments import assign_cases
+from service.assignments import assign_cases, next_case
+from service.case_images import images_of
 from service.case_keys import open_research_key
 from service.cases import Case
 from service.db import session_scope
-from service.reads import Read, ReadDraft, newest_reads
+from service.reads import Read, ReadDraft, newest_reads, save_label
 from service.settings import Settings
 from tests.service.factories import UDON
-from tests.service.labelling import ML, with_images
+from tests.service.labelling import BLEED, ML, NORMAL, entered, reader, with_images
 from tests.service.web.conftest import PASSWORD, Enter
 from tests.service.web.days import chromium
 
@@ -123,6 +125,35 @@ def test_aspects_and_a_box_are_drawn(reading: Page, engine: Engine) -> None:
         (read,) = newest_reads(session)
         assert read.label["ischaemia"]["aspects"] == [{"side": "L", "affected": ["I", "M2"], "total": None}]
         assert read.label["rois"][0]["points"] == [[16.0, 16.0], [32.0, 32.0]]
+
+
+def test_an_adjudicator_sees_what_was_said_and_not_by_whom(
+    app: FastAPI, engine: Engine, enter: Enter, settings: Settings, tmp_path: Path
+) -> None:
+    judge = enter(Role.SPECIALIST)
+    with session_scope(engine) as session:
+        number = with_images(session, app.state.storage, tmp_path / "sent", slices=5).id
+        for name in ("reader-one", "reader-two"):
+            add_account(session, name, Role.RADIOLOGIST)
+        names = [Reader("reader-one"), Reader("reader-two")]
+        design, shares = Design(common=1, rereads=0), Shares(test=0, calibration=0)
+        assign_cases(session, ML, names, design, shares, adjudicators=[f"specialist-{UDON}"])
+        images = images_of(
+            session, session.get_one(Case, number), app.state.storage, open_research_key(settings)
+        )
+        extents = tuple(
+            replace(each, first=images.sop_uids[0], last=images.sop_uids[1]) for each in BLEED.extents
+        )
+        for name, label in (("reader-one", NORMAL), ("reader-two", replace(BLEED, extents=extents))):
+            turn = next_case(session, reader(name))
+            assert turn is not None
+            save_label(session, reader(name), turn.id, entered(label), images)
+    assert 'href="/adjudicate"' in judge.get("/label").text
+    page = judge.get("/adjudicate").text
+    assert f'data-label="/api/v1/adjudications/{number}"' in page
+    assert "สิ่งที่ผู้อ่านบอก" in page
+    assert "reader-one" not in page
+    assert "ไม่มีกรณีที่รอคุณ" in enter(Role.ADMIN).get("/adjudicate").text
 
 
 def test_nobody_elses_case_opens_and_who_has_none_is_told(enter: Enter) -> None:
