@@ -107,7 +107,9 @@ def main(folder: str, fonts: str, at: str) -> int:
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_CORE, 0),
     ):
-        resource.setrlimit(what, (limit, limit))
+        ceiling = resource.getrlimit(what)[1]
+        mine = limit if ceiling == resource.RLIM_INFINITY else min(limit, ceiling)
+        resource.setrlimit(what, (mine, mine))
     try:
         made = _compile(Path(folder), Path(fonts), datetime.fromisoformat(at))
     except typst.TypstError as error:
