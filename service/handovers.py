@@ -29,11 +29,10 @@ from service.failures import Failure
 from service.hospital_modes import Mode, mode_of
 from service.imaging import instances_of
 from service.letters import referral_letter
-from service.orders import Argument
 from service.referral_states import ReferralState
 from service.referrals import Referral, audit_detail
 from service.result_objects import ResultObject, objects_of
-from service.steps import Step
+from service.steps import Argument, Step
 from service.storage import Storage
 from service.studies import HUB, Study
 

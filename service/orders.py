@@ -10,6 +10,7 @@ from service.failures import Failure
 from service.jobs import JobClient
 from service.notifications import line_of
 from service.states import Lane, Priority
+from service.steps import Argument
 
 ANALYSE = "analyse"
 """The name of the job; `pathway.Pathway.steps` are its steps."""
@@ -46,9 +47,6 @@ NEIGHBOUR = "neighbour"
 SWEEP_SECONDS = 10
 LINE_SWEEP_SECONDS = 2
 """An alert is looked after sooner than a delivery."""
-
-Argument = dict[str, int]
-"""What the job is about: {"study": row number, "revision": number}."""
 
 
 class Orders:

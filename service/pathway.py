@@ -19,12 +19,11 @@ from service.arrivals import by_portal
 from service.db import now, session_scope
 from service.descriptions import describe
 from service.failures import Failure
-from service.orders import Argument
 from service.priors import lane_of
 from service.result_objects import own_uids, study_of
 from service.returning import Returning
 from service.states import Lane, StudyState
-from service.steps import Step
+from service.steps import Argument, Step
 from service.storage import Storage
 
 log = logging.getLogger(__name__)

@@ -22,12 +22,11 @@ from service.deliveries import Parcel, Purpose, queue_delivery
 from service.failures import Failure
 from service.handovers import FOLLOWED, TIMEOUT_S, Wake, subject_of
 from service.hospitals import find_hospital
-from service.orders import Argument
 from service.referral_states import ReferralState
 from service.referral_steps import steps_of
 from service.referrals import Referral, audit_detail, sender_hn
 from service.reply_letters import replied_at, reply_letter
-from service.steps import Step
+from service.steps import Argument, Step
 from service.storage import Storage
 from service.studies import HUB, Study
 

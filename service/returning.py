@@ -13,10 +13,10 @@ from service import peers, result_objects, studies
 from service.db import after_commit, session_scope
 from service.deliveries import Parcel, Purpose, queue_delivery
 from service.hospital_modes import Mode, mode_of
-from service.orders import Argument
 from service.reported import study_result
 from service.reviews import Review, Signature
 from service.states import OUTCOMES, StudyState
+from service.steps import Argument
 from service.storage import Storage
 from service.studies import Study
 

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from service.failures import Failure
 
+Argument = dict[str, int]
+"""What a job is about: numbers of rows, such as {"study": row number, "revision": number}."""
+
 
 class Transient(Exception):
     """Trying again may help: the other side is down, a lock is held, a disk is full."""

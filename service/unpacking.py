@@ -21,8 +21,7 @@ from pacs_gateway.spool import NoRoom
 from service.arrivals import PORTAL
 from service.db import session_scope
 from service.failures import Failure
-from service.orders import Argument
-from service.steps import Step, Transient
+from service.steps import Argument, Step, Transient
 from service.upload_files import UploadFiles
 from service.uploads import FileVerdict, Upload, UploadedFile, UploadState, end_upload
 
