@@ -26,6 +26,12 @@ OPEN = {
     "/s/{token}/slices/{n}.webp",
 }
 """Pages for whoever comes; everything else needs somebody who signed in."""
+SIGNED = {
+    "POST /neighbour/fhir": "/neighbour/fhir",
+    "GET /neighbour/fhir/Task/{number}": "/neighbour/fhir/Task/r1",
+    "PUT /neighbour/fhir/Task/{number}": "/neighbour/fhir/Task/r1",
+}
+"""Doors for other hubs, no pages: a signature opens them, and no person, whoever they are."""
 
 READERS = {Role.TECHNICIAN, Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ML, Role.ADMIN}
 REVIEWERS = {Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN}
@@ -130,6 +136,7 @@ def pages(app: FastAPI) -> list[str]:
         and route.path not in OPEN
         and route.path.rstrip("/") not in described  # the same service with a slash behind it
         for method in sorted(route.methods - {"HEAD"})
+        if f"{method} {route.path}" not in SIGNED
     ]
 
 
@@ -154,6 +161,14 @@ def fill(path: str) -> str:
 def test_every_page_has_a_rule(app: FastAPI) -> None:
     assert set(pages(app)) - set(RULES) == set()
     assert len(pages(app)) >= 14
+
+
+def test_no_person_opens_a_door_for_other_hubs(enter: Enter) -> None:
+    someone = enter(Role.ADMIN)
+    for door, path in SIGNED.items():
+        said = {"X-Hub-Neighbour": "north", "Accept": "application/fhir+json"}
+        answer = someone.client.request(door.split()[0], path, headers=said, json={})
+        assert answer.status_code == 401, door
 
 
 def test_no_page_opens_to_who_has_not_signed_in(app: FastAPI, person: Person) -> None:
