@@ -103,6 +103,17 @@
     }, POLL_MS);
     addEventListener("pagehide", () => source.close());
   }
+  // a row that is replaced between press and release loses the click: new rows wait for the release
+  let pressed = false;
+  let missed = false;
+  addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const over of ["pointerup", "pointercancel", "blur"]) addEventListener(over, () => setTimeout(() => {
+    pressed = false;
+    if (missed) { missed = false; refresh(); }
+  }, 50), true);
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (pressed) { missed = true; event.detail.shouldSwap = false; }
+  });
   document.addEventListener("htmx:afterSwap", () => {
     rows().forEach((row) => row.classList.toggle("fresh", !known.has(address(row))));
     known = new Set(rows().map(address));

@@ -65,6 +65,33 @@ def test_a_flag_comes_in_by_itself_is_counted_and_sounds(worklist: Page, engine:
     expect(worklist.locator("[data-toggle=badge]")).to_have_attribute("aria-pressed", "false")
 
 
+def test_a_click_is_not_lost_to_rows_that_come_meanwhile(worklist: Page, engine: Engine) -> None:
+    worklist.locator("a[href='/studies/1.1']").first.hover()
+    worklist.mouse.down()
+    with (
+        worklist.expect_response(lambda answer: "hx-request" in answer.request.headers),
+        session_scope(engine) as session,
+    ):
+        analysed(session, "1.2", StrokeType.SDH)
+    worklist.wait_for_function("() => !document.querySelector('.htmx-request')")
+    worklist.mouse.up()
+    expect(worklist).to_have_url(re.compile("/studies/1.1$"))
+
+
+def test_new_rows_follow_the_release_of_what_was_no_click(worklist: Page, engine: Engine) -> None:
+    worklist.mouse.move(5, 5)
+    worklist.mouse.down()
+    with (
+        worklist.expect_response(lambda answer: "hx-request" in answer.request.headers),
+        session_scope(engine) as session,
+    ):
+        analysed(session, "1.2", StrokeType.SDH)
+    worklist.wait_for_function("() => !document.querySelector('.htmx-request')")
+    expect(worklist.locator("a[href='/studies/1.2']")).to_have_count(0)
+    worklist.mouse.up()
+    expect(worklist.locator("a[href='/studies/1.2']").first).to_be_visible()
+
+
 def test_without_events_the_clock_fetches_the_rows(worklist: Page, engine: Engine) -> None:
     worklist.route("**/api/v1/events", lambda route: route.abort())
     worklist.clock.install()
