@@ -16,7 +16,6 @@ from labeling.datasheet import datasheet
 from labeling.flow import Flow, flow_svg
 from labeling.manifest import Row
 from labeling.splits import Part, Shares
-from pacs_gateway.deidentify import deidentify
 from pacs_gateway.pseudonyms import Key
 from service import audit
 from service.accounts import Viewer
@@ -197,6 +196,9 @@ def _with_files(
     member: _Member, storage: Storage, key: Key, scratch: Path, files: dict[str, Path]
 ) -> _Member:
     """The case with its files made anonymous; one of which no image may leave is left out."""
+    # not at the top: the API imports this module, and scipy, which finds faces, costs 15 MB
+    from pacs_gateway.deidentify import deidentify
+
     if member.row.exclude_reason:
         return member
     out = scratch / member.row.study_key

@@ -16,7 +16,14 @@ def test_me(signed_in: SignIn) -> None:
         "username": f"technician-{UDON}",
         "role": "technician",
         "hospital": UDON,
-        "permissions": ["read_identity", "read_receipts", "read_studies", "send_studies"],
+        "permissions": [
+            "admit_cases",
+            "bring",
+            "read_identity",
+            "read_receipts",
+            "read_studies",
+            "send_studies",
+        ],
     }
 
 
