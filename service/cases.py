@@ -17,12 +17,12 @@ from service.accounts import Viewer, visible_to
 from service.arrivals import clean
 from service.case_facts import facts_of, read_onset
 from service.case_keys import citizen_key, patient_keys
-from service.case_states import SETTLED, CaseState, CaseVerb, check_case_move
+from service.case_states import MOVES, SETTLED, CaseState, CaseVerb, check_case_move
 from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
 from service.sight import find_own_study
 from service.states import StudyState
-from service.studies import Study
+from service.studies import HUB, Study
 
 LONGEST_PAGE = 200
 LONGEST_CODES = 200
@@ -127,6 +127,26 @@ def screen(session: Session, viewer: Viewer, number: int, confirmed: Mapping[Cri
     case.screened_by = viewer.username
     _screen(session, case, session.get_one(Study, case.study_id))
     audit.record(session, viewer.username, "case.screen", study_id=case.study_id, detail=_detail(case))
+    return case
+
+
+def screen_again(session: Session, study: Study) -> Case | None:
+    """Screen a study's case once more, now that more is known of the study than when it was offered.
+
+    A hospital answers as soon as the images are up; what the images say comes later: a skull defect with the
+    analysis, the moment of the CT with the headers. A case that has been given out stays as it is.
+
+    Returns:
+        The case where that changed it; None otherwise, or where the study is no case.
+    """
+    case = session.scalar(locked(select(Case).where(Case.study_id == study.id)))
+    if case is None or case.state not in MOVES[CaseVerb.SCREEN].sources:
+        return None
+    before = (case.state, case.excluded_by, case.doubts)
+    _screen(session, case, study)
+    if before == (case.state, case.excluded_by, case.doubts):
+        return None
+    audit.record(session, HUB, "case.screen", study_id=study.id, detail=_detail(case))
     return case
 
 

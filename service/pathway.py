@@ -16,6 +16,7 @@ from pacs_gateway.arrivals import ArrivedStudy, digest_of
 from service import findings, series, studies
 from service.announcements import announce_outcome
 from service.arrivals import by_portal
+from service.cases import screen_again
 from service.db import now, session_scope
 from service.descriptions import describe
 from service.failures import Failure
@@ -157,8 +158,10 @@ class Pathway:
         self._returning.return_signed(argument)
 
     def describe(self, argument: Argument) -> None:
-        """Read the headers for DICOMweb once, so that the first viewer that opens the study need not wait."""
+        """Read the headers once, for DICOMweb and for the criteria of a case that was offered before."""
         describe(self._engine, self._storage, argument["study"])
+        with session_scope(self._engine) as session:
+            screen_again(session, studies.load_study(session, argument["study"]))
 
     def give_up(self, failure: Failure) -> None:
         """The job engine will not try again: say so on the study, with the step and the error."""

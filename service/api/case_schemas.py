@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from labeling.answers import Answer, Criterion
 from service.case_states import CaseState
 from service.cases import LONGEST_CODES
+from service.reports import LONGEST_TEXT
 
 Said = dict[Criterion, Answer]
 
@@ -37,6 +38,8 @@ class CaseIn(BaseModel):
     """ISO moment with a time zone, or a day."""
     citizen_id: str = Field(default="", max_length=20)
     """Kept as an HMAC only."""
+    report: str = Field(default="", max_length=LONGEST_TEXT)
+    """Text of the official report; it is added to the study, unless it is its newest one already."""
 
 
 class ScreeningIn(BaseModel):

@@ -42,6 +42,8 @@ from service.cases import (
 )
 from service.errors import NotFound
 from service.reader_agreement import figures, pairs, questions
+from service.reports import ReportSource, add_report, reports_of
+from service.sight import find_own_study
 from service.studies import Study
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=responses(401, 403, 404, 422, 503))
@@ -52,6 +54,11 @@ def offer(request: Request, body: CaseIn, viewer: Offerer, session: Work) -> Cas
     """Offer a study and answer for it; it is screened at once, and answers who it was decided by."""
     key = open_research_key(request.app.state.settings)
     answers = Answers(body.answers, body.icd10, read_onset(body.onset))
+    if text := body.report.strip():
+        study = find_own_study(session, body.study, viewer)
+        known = reports_of(session, study)
+        if not known or known[0].text != text:
+            add_report(session, study, viewer, text, source=ReportSource.SENT)
     case = admit_case(session, viewer, body.study, answers, key, citizen_id=body.citizen_id)
     return _case_out(session, case, body.study)
 

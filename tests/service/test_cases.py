@@ -14,7 +14,7 @@ from service.accounts import Role, Viewer
 from service.audit import entries_of
 from service.case_identities import parts_of, say_same, suspects
 from service.case_states import CaseState
-from service.cases import admit_case, find_case, flow_of, judgement_of, list_cases, read_onset, screen
+from service.cases import admit_case, find_case, flow_of, judgement_of, list_cases, read_onset, screen, screen_again
 from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
 from service.studies import Study, note_receiving
 from tests.service.factories import LOEI, UDON, progress, registered
@@ -51,6 +51,20 @@ class TestAdmit:
         study.reasons = [Refusal.POST_SURGERY.value, Refusal.ARTEFACT.value]
         case = admit_case(session, TECHNICIAN, "1.2.9", GOOD, KEY)
         assert {doubt for _, doubt in case.doubts} == {"skull_defect", "motion", "no_report_text"}
+
+    def test_what_the_images_say_later_is_held_against_the_answers(self, session: Session) -> None:
+        """A hospital answers as soon as the images are up, before they are analysed."""
+        case = admitted(session)
+        study = session.get_one(Study, case.study_id)
+        assert screen_again(session, study) is None
+        study.reasons = [Refusal.POST_SURGERY.value]
+        assert screen_again(session, study) is case
+        assert (case.state, case.doubts) == (CaseState.UPLOADED, [["no_surgery", "skull_defect"]])
+        last = entries_of(session, case.study_id)[-1]
+        assert (last.actor, last.action, last.detail["state"]) == ("hub", "case.screen", "uploaded")
+        case.state, study.reasons = CaseState.ASSIGNED, []
+        assert screen_again(session, study) is None
+        assert screen_again(session, registered(session, "1.2.8", patient_id="8")) is None
 
     def test_answers_may_change_until_the_case_is_given_out(self, session: Session) -> None:
         case = admitted(session)

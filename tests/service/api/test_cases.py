@@ -64,6 +64,23 @@ class TestCases:
         assert elsewhere.get("/api/v1/cases").json() == []
         assert elsewhere.post("/api/v1/cases", json=body).status_code == 404
 
+    def test_a_case_is_offered_with_its_report_which_is_kept_once(
+        self, engine: Engine, signed_in: SignIn
+    ) -> None:
+        with session_scope(engine) as session:
+            registered(session, "1.2.3")
+        client = signed_in(Role.TECHNICIAN)
+        body = {"study": "1.2.3", "answers": GOOD, "icd10": "I63.9"}
+        assert [each["criterion"] for each in client.post("/api/v1/cases", json=body).json()["doubts"]] == [
+            "report"
+        ]
+        for _ in range(2):
+            answer = client.post("/api/v1/cases", json={**body, "report": "No haemorrhage.\n"})
+            assert (answer.status_code, answer.json()["state"]) == (201, "eligible")
+        (kept,) = client.get("/api/v1/studies/1.2.3/reports").json()
+        assert (kept["text"], kept["source"]) == ("No haemorrhage.", "sent")
+        assert "No haemorrhage" not in client.get("/api/v1/cases").text
+
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
