@@ -14,7 +14,16 @@ from service.accounts import Role, Viewer
 from service.audit import entries_of
 from service.case_identities import parts_of, say_same, suspects
 from service.case_states import CaseState
-from service.cases import admit_case, find_case, flow_of, judgement_of, list_cases, read_onset, screen, screen_again
+from service.cases import (
+    admit_case,
+    find_case,
+    flow_of,
+    judgement_of,
+    list_cases,
+    read_onset,
+    screen,
+    screen_again,
+)
 from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
 from service.studies import Study, note_receiving
 from tests.service.factories import LOEI, UDON, progress, registered
