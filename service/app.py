@@ -74,7 +74,9 @@ from service.storage import open_storage
 from service.web import (
     account,
     alert_link,
+    alike,
     assets,
+    case_progress,
     console,
     doors,
     entrance,
@@ -90,6 +92,7 @@ from service.web import (
     worklist,
 )
 from service.web import accounts as accounts_page
+from service.web import cases as cases_page
 from service.web import clock as clock_page
 from service.web import consults as consults_page
 from service.web import differences as differences_page
@@ -161,6 +164,9 @@ PARTS = (
     clock_page,
     differences_page,
     label_page,
+    cases_page,
+    case_progress,
+    alike,
     consults_page,
     on_call,
     alert_link,

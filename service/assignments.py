@@ -198,6 +198,13 @@ def progress(session: Session, *, reader: str | None = None) -> list[Progress]:
     return [Progress(*row) for row in session.execute(query.order_by(Assignment.reader))]
 
 
+def reads_made(session: Session, case_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """By case, how many of its reads are made, of how many; a case that was not given out is absent."""
+    query = select(Assignment.case_id, func.count(Assignment.done_at), func.count())
+    rows = session.execute(query.where(Assignment.case_id.in_(case_ids)).group_by(Assignment.case_id))
+    return {case: (done, total) for case, done, total in rows}
+
+
 def last_round(session: Session) -> ReadingRound | None:
     """The newest round."""
     return session.scalar(select(ReadingRound).order_by(ReadingRound.id.desc()).limit(1))

@@ -1,13 +1,13 @@
 """Which cases are of one patient, over hospitals and numbers, and what a person said of two alike."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from labeling.patients import Identity, Link, Patients, group_patients
+from labeling.patients import Identity, Link, Patients, Why, group_patients
 from labeling.splits import Part, Placed, Shares, split_cases
 from service import audit
 from service.accounts import Viewer
@@ -57,12 +57,7 @@ def patients_of(session: Session) -> Patients:
 def suspects(session: Session) -> Sequence[tuple[Link, list[int], list[int]]]:
     """Likenesses that nobody has decided, each with the cases of either side."""
     found = patients_of(session).suspects
-    keys = {key for link in found for key in (link.first, link.second)}
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for number, key in session.execute(
-        select(Case.id, Case.patient_key).where(Case.patient_key.in_(keys)).order_by(Case.id)
-    ):
-        numbers[key].append(number)
+    numbers = _numbers(session, {key for link in found for key in (link.first, link.second)})
     return [(link, numbers[link.first], numbers[link.second]) for link in found]
 
 
@@ -83,6 +78,22 @@ def say_same(session: Session, viewer: Viewer, first: int, second: int, same: bo
     detail: audit.Detail = {"cases": [first, second], "same": str(same)}
     audit.record(session, viewer.username, "case.same_patient", detail=detail)
     return said
+
+
+def decided_pairs(session: Session) -> Sequence[tuple[SamePatient, list[int], list[int]]]:
+    """What people said, the newest word of every pair first, each with the cases of either side."""
+    newest: dict[frozenset[str], SamePatient] = {}
+    for said in session.scalars(select(SamePatient).order_by(SamePatient.id)):
+        newest[frozenset((said.first, said.second))] = said
+    rows = sorted(newest.values(), key=lambda said: -said.id)
+    numbers = _numbers(session, {key for said in rows for key in (said.first, said.second)})
+    return [(said, numbers[said.first], numbers[said.second]) for said in rows]
+
+
+def joined_by(session: Session) -> dict[Why, int]:
+    """How many pairs of patient keys are one patient without a person's word, by what joins them."""
+    links = patients_of(session).links
+    return dict(Counter(link.why for link in links if link.why in (Why.SAME_CITIZEN, Why.SAME_IMAGES)))
 
 
 def parts_of(session: Session, shares: Shares, groups: Mapping[str, str] | None = None) -> dict[int, Part]:
@@ -110,6 +121,15 @@ def parts_of(session: Session, shares: Shares, groups: Mapping[str, str] | None 
 def case_name(number: int) -> str:
     """A case's number as the library names it; sorts as the number does."""
     return f"{number:08d}"
+
+
+def _numbers(session: Session, keys: Collection[str]) -> dict[str, list[int]]:
+    """The cases under each patient key."""
+    numbers: dict[str, list[int]] = defaultdict(list)
+    query = select(Case.id, Case.patient_key).where(Case.patient_key.in_(keys)).order_by(Case.id)
+    for number, key in session.execute(query):
+        numbers[key].append(number)
+    return numbers
 
 
 def _images(session: Session, study_ids: Collection[int]) -> dict[int, frozenset[str]]:

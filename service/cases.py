@@ -20,6 +20,7 @@ from service.case_keys import citizen_key, patient_keys
 from service.case_states import MOVES, SETTLED, CaseState, CaseVerb, check_case_move
 from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import AlreadyExists, BadRequest, NotFound, NotReady
+from service.screenings import LONGEST_NOTE, Screening
 from service.sight import find_own_study
 from service.states import StudyState
 from service.studies import HUB, Study
@@ -115,17 +116,32 @@ def admit_case(
     return case
 
 
-def screen(session: Session, viewer: Viewer, number: int, confirmed: Mapping[Criterion, Answer]) -> Case:
+def screen(
+    session: Session, viewer: Viewer, number: int, confirmed: Mapping[Criterion, Answer], *, note: str = ""
+) -> Case:
     """Settle what the criteria left to a person; UNKNOWN takes an earlier word back.
 
     Raises:
         NotFound: the viewer sees no such case. IllegalTransition: it has been given out.
+        BadRequest: a note of more than 2000 characters.
     """
+    if len(note) > LONGEST_NOTE:
+        raise BadRequest(f"a note of {len(note)} characters; at most {LONGEST_NOTE}")
     case = find_case(session, viewer, number, lock=True)
     settled = {**case.confirmed, **{criterion.value: answer.value for criterion, answer in confirmed.items()}}
     case.confirmed = {word: answer for word, answer in settled.items() if answer != Answer.UNKNOWN}
     case.screened_by = viewer.username
     _screen(session, case, session.get_one(Study, case.study_id))
+    session.add(
+        Screening(
+            case_id=case.id,
+            confirmed={criterion.value: answer.value for criterion, answer in confirmed.items()},
+            state=case.state,
+            excluded_by=list(case.excluded_by),
+            note=clean(note),
+            screened_by=viewer.username,
+        )
+    )
     audit.record(session, viewer.username, "case.screen", study_id=case.study_id, detail=_detail(case))
     return case
 
@@ -168,20 +184,39 @@ def list_cases(
     *,
     state: CaseState | None = None,
     hcode: str | None = None,
+    reader: str | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> Sequence[tuple[Case, str]]:
     """Cases with their Study Instance UID, newest first; `before` is the last number of the page before."""
+    from service.assignments import Assignment  # it is about cases, and imports them
+
     query = select(Case, Study.study_instance_uid).join(Study, Study.id == Case.study_id)
     query = query.where(visible_to(viewer, Case.hcode))
     if state is not None:
         query = query.where(Case.state == state)
     if hcode is not None:
         query = query.where(Case.hcode == hcode)
+    if reader is not None:
+        query = query.where(Case.id.in_(select(Assignment.case_id).where(Assignment.reader == reader)))
     if before is not None:
         query = query.where(Case.id < before)
     rows = session.execute(query.order_by(Case.id.desc()).limit(max(1, min(limit, LONGEST_PAGE))))
     return [(case, uid) for case, uid in rows]
+
+
+def count_states(
+    session: Session, viewer: Viewer, *, hcode: str | None = None, reader: str | None = None
+) -> dict[CaseState, int]:
+    """How many cases stand where; of a hospital, or of those given to a reader, where named."""
+    from service.assignments import Assignment
+
+    query = select(Case.state, func.count()).where(visible_to(viewer, Case.hcode)).group_by(Case.state)
+    if hcode is not None:
+        query = query.where(Case.hcode == hcode)
+    if reader is not None:
+        query = query.where(Case.id.in_(select(Assignment.case_id).where(Assignment.reader == reader)))
+    return {state: count for state, count in session.execute(query)}
 
 
 def judgement_of(session: Session, case: Case) -> Judgement:
@@ -262,4 +297,4 @@ def case_of(session: Session, study: Study) -> Case | None:
 def states_of(session: Session, studies: Sequence[Study]) -> dict[int, CaseState]:
     """Where the cases of these studies stand, by the study's number; others are not offered."""
     rows = select(Case.study_id, Case.state).where(Case.study_id.in_([study.id for study in studies]))
-    return dict(session.execute(rows).tuples().all())
+    return {study: state for study, state in session.execute(rows)}

@@ -48,6 +48,8 @@ class ScreeningIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     confirmed: Said = Field(min_length=1)
+    note: str = Field(default="", max_length=2000)
+    """Why, in words; nothing that names the patient."""
 
 
 class WordOut(BaseModel):

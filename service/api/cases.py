@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from labeling.answers import Answer, Answers, Criterion
@@ -25,9 +25,11 @@ from service.api.case_schemas import (
     SuspectOut,
     WordOut,
 )
+from service.api.drawings import drawn_slice
 from service.api.problems import responses
 from service.case_facts import read_onset
 from service.case_identities import say_same, suspects
+from service.case_images import slices_of
 from service.case_keys import open_research_key
 from service.case_states import CaseState
 from service.cases import (
@@ -45,6 +47,9 @@ from service.reader_agreement import figures, pairs, questions
 from service.reports import ReportSource, add_report, reports_of
 from service.sight import find_own_study
 from service.studies import Study
+
+BRAIN = (40.0, 80.0)
+"""Centre and width of the window, in HU."""
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=responses(401, 403, 404, 422, 503))
 
@@ -164,8 +169,27 @@ def read_case(request: Request, number: int, viewer: Offerer, session: Look) -> 
 @router.post("/{number}/screening", responses=responses(409))
 def settle_doubts(number: int, body: ScreeningIn, viewer: Curator, session: Work) -> CaseOut:
     """Settle what the criteria left to a person."""
-    case = screen(session, viewer, number, body.confirmed)
+    case = screen(session, viewer, number, body.confirmed, note=body.note)
     return _case_out(session, case, session.get_one(Study, case.study_id).study_instance_uid)
+
+
+@router.get("/{number}/slices/{n}.webp", response_class=Response)
+def draw_slice(
+    request: Request,
+    number: int,
+    n: Annotated[int, Path(ge=1, le=10_000)],
+    viewer: Curator,
+    session: Look,
+) -> Response:
+    """Slice N from the bottom, as who screens a case or compares two looks at it: pixels only."""
+    case = find_case(session, viewer, number)
+    study, slices = session.get_one(Study, case.study_id), slices_of(session, case)
+    if n > len(slices):
+        raise NotFound(f"slice {n} of {len(slices)}")
+    series, instance, _ = slices[n - 1]
+    drawn = drawn_slice(session, request.app.state.storage, study, series, instance, window=BRAIN)
+    note_read(request, session, viewer, "case.slice", study_id=study.id, detail={"case": number, "slice": n})
+    return Response(drawn, media_type="image/webp")
 
 
 def _progress(session: Session) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ NAVIGATION = (
     NavigationEntry("discordant", "/discordant", "file-text", Permission.REVIEW),
     NavigationEntry("disagreements", "/disagreements", "triangle-alert", Permission.SETTLE),
     NavigationEntry("reading", "/label", "eye", Permission.LABEL),
+    NavigationEntry("cases", "/cases", "bookmark", Permission.CURATE),
     NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
     NavigationEntry("upload", "/upload", "upload", Permission.BRING),
     NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),

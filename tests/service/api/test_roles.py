@@ -216,6 +216,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/cases/suspects",
             "POST /api/v1/cases/suspects",
             "POST /api/v1/cases/{number}/screening",
+            "GET /api/v1/cases/{number}/slices/{n}.webp",
             "GET /api/v1/datasets",
             "GET /api/v1/datasets/{number}",
             "GET /api/v1/datasets/{number}/datasheet.md",

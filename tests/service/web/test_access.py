@@ -40,6 +40,7 @@ ON_CALL = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
 REFERRERS = {Role.RADIOLOGIST, Role.REFERRER, Role.SPECIALIST, Role.ADMIN}
 RECEIVERS = REFERRERS - {Role.RADIOLOGIST}
 EVERYBODY = set(Role)
+CURATORS = {Role.ML, Role.ADMIN}
 BRINGERS = {Role.TECHNICIAN, Role.ADMIN}
 RULES: dict[str, set[Role]] = {
     "GET /upload": BRINGERS,
@@ -89,6 +90,13 @@ RULES: dict[str, set[Role]] = {
     "GET /label/{number}": REVIEWERS,
     "GET /disagreements": {Role.ML, Role.ADMIN},
     "POST /disagreements/{number}/settle": {Role.ML, Role.ADMIN},
+    "GET /cases": CURATORS,
+    "GET /cases/{number:int}": CURATORS,
+    "POST /cases/{number:int}/screening": CURATORS,
+    "GET /cases/progress": CURATORS,
+    "POST /cases/quotas": CURATORS,
+    "GET /cases/alike": CURATORS,
+    "POST /cases/alike": CURATORS,
     "POST /views": READERS,
     "POST /views/{number}/delete": EVERYBODY,  # their own
     "POST /views/{number}/first": EVERYBODY,
@@ -211,6 +219,9 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "role": "ml",
             "password": "correct horse battery",
             "source": "#panic()",
+            "second": "1",
+            "same": "true",
+            "first": "1",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
