@@ -98,8 +98,11 @@ from service.web import consults as consults_page
 from service.web import differences as differences_page
 from service.web import forms as forms_page
 from service.web import label as label_page
+from service.web import moph as moph_page
+from service.web import neighbours as neighbours_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
+from service.web import subscriptions as subscriptions_page
 from service.web import upload as upload_page
 
 VERSION = "0.1.0"
@@ -175,6 +178,9 @@ PARTS = (
     offer,
     selftest,
     forms_page,
+    neighbours_page,
+    subscriptions_page,
+    moph_page,
     console,
 )
 """The modules whose routes the app has."""

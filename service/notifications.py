@@ -8,9 +8,11 @@ from typing import Any, Final
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from service import circuits
+from service import audit, circuits
+from service.accounts import Viewer
 from service.arrivals import clean
-from service.db import Base, Id, UtcDateTime, words
+from service.db import Base, Id, UtcDateTime, locked, words
+from service.errors import NotFound, NotReady
 from service.subscriptions import Subscription, SubscriptionState
 
 LONGEST_PROOF: Final = 500
@@ -37,6 +39,7 @@ class Notification(Base):
     __table_args__ = (
         UniqueConstraint("subscription_id", "event"),
         Index("ix_notifications_state_subscription_id_next_at", "state", "subscription_id", "next_at"),
+        Index("ix_notifications_created_at", "created_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -51,6 +54,13 @@ class Notification(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     next_at: Mapped[datetime] = mapped_column(UtcDateTime)
     delivered_at: Mapped[datetime | None]
+    again_at: Mapped[datetime | None]
+    """When it was put in line anew by hand: its day counts from then."""
+
+    @property
+    def counts_from(self) -> datetime:
+        """When the day began after which it is given up."""
+        return self.again_at or self.created_at
 
 
 def line_of(subscription_id: int) -> str:
@@ -123,6 +133,44 @@ def settle_notification(row: Notification, state: NotificationState, proof: str,
     row.state, row.proof = state, clean(proof)[:LONGEST_PROOF]
     if state is NotificationState.DELIVERED:
         row.delivered_at = at
+
+
+def send_again(
+    session: Session, viewer: Viewer, subscription: Subscription, number: int, at: datetime
+) -> Notification:
+    """Call the receiver once more for what it did not take, at once.
+
+    Raises:
+        NotFound: the subscription has none of this number.
+        NotReady: the subscription is off, or the receiver has taken it.
+    """
+    query = select(Notification).where(
+        Notification.id == number, Notification.subscription_id == subscription.id
+    )
+    found = session.scalar(locked(query))
+    if found is None:
+        raise NotFound(f"subscription {subscription.id} has no notification {number}")
+    if subscription.state is not SubscriptionState.ACTIVE:
+        raise NotReady(f"subscription {subscription.id} is {subscription.state.value}; switch it on first")
+    if found.state is NotificationState.DELIVERED:
+        raise NotReady(f"the receiver has taken notification {number}")
+    found.state, found.attempts = NotificationState.WAITING, 0
+    found.next_at = found.again_at = at
+    circuits.close_circuit(session, line_of(subscription.id))
+    detail: audit.Detail = {"subscription": subscription.id, "notification": number}
+    audit.record(session, viewer.username, "subscription.again", detail=detail)
+    return found
+
+
+def count_notifications(session: Session) -> dict[int, dict[NotificationState, int]]:
+    """How many calls every subscription has, by state."""
+    found: dict[int, dict[NotificationState, int]] = {}
+    query = select(Notification.subscription_id, Notification.state, func.count())
+    for number, state, count in session.execute(
+        query.group_by(Notification.subscription_id, Notification.state)
+    ):
+        found.setdefault(number, {})[state] = count
+    return found
 
 
 def withdraw_notifications(session: Session, subscription: Subscription) -> None:

@@ -134,7 +134,7 @@ class Notifier:
     def _next(self, session: Session, found: Subscription, at: datetime) -> _Call | None:
         while (row := next_notification(session, found.id, at)) is not None:
             row.attempts += 1
-            if at - row.created_at < OFF_AFTER:
+            if at - row.counts_from < OFF_AFTER:
                 return _Call(
                     row.id, found.address, found.secret, self._body(found, row), tuple(found.headers)
                 )

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, func, select
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, delete, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import circuits
 from service.db import Base, Id, locked
-from service.neighbours import Neighbour, NeighbourHospital, neighbour_of
-from service.referral_states import ReferralState
+from service.errors import NotReady
+from service.neighbours import (
+    Neighbour,
+    NeighbourHospital,
+    find_neighbour,
+    neighbour_of,
+    settle_hospitals,
+)
+from service.referral_states import ENDED, ReferralState
 from service.referral_steps import ReferralStep
 from service.referrals import Referral
 
@@ -127,6 +134,35 @@ def untold(session: Session, neighbour: Neighbour) -> int:
         .where(ReferralLink.neighbour_id == neighbour.id, Referral.version > ReferralLink.sent_version)
     )
     return session.scalars(query).one()
+
+
+def remove_neighbour(session: Session, name: str) -> int:
+    """Know another hub no more; its hospitals work here from now on. Returns the number that it had.
+
+    Referrals that it took part in stay, with all their steps; that they were shared is forgotten.
+
+    Raises:
+        NotFound: there is none of this name.
+        NotReady: a patient is on the way between the two; switched off it can be at once.
+    """
+    found = find_neighbour(session, name)
+    shared = (
+        select(func.count())
+        .select_from(ReferralLink)
+        .join(Referral, Referral.id == ReferralLink.referral_id)
+        .where(ReferralLink.neighbour_id == found.id, Referral.state.not_in(ENDED))
+    )
+    if under_way := session.scalars(shared).one():
+        raise NotReady(
+            f"{under_way} referrals with neighbour {name!r} have not ended; end them, or switch it off"
+        )
+    settle_hospitals(session, found, ())
+    session.execute(delete(ReferralLink).where(ReferralLink.neighbour_id == found.id))
+    session.execute(delete(circuits.Circuit).where(circuits.Circuit.peer == line_of(name)))
+    number = found.id
+    session.delete(found)
+    session.flush()
+    return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit
 from service.account_hospitals import hospitals_of
-from service.accounts import Account, Role, Viewer, find_account
+from service.accounts import Account, Permission, Role, Viewer, find_account
 from service.arrivals import clean
 from service.channels.fence import Fence
 from service.channels.message import Refused
@@ -104,8 +104,12 @@ def subscribe(
     reason: str = "",
     headers: Sequence[str] = (),
     ends_at: datetime | None = None,
+    made_by: str = "",
 ) -> Subscription:
     """Have a receiver called from the next event on.
+
+    `viewer` is whose it is and who must be allowed to see what it is told; `made_by` names the administrator
+    who made it for them.
 
     Raises:
         BadRequest: an address that the hub does not call, a header that it does not send, or too many.
@@ -138,7 +142,7 @@ def subscribe(
     )
     session.add(made)
     session.flush()
-    record(session, viewer.username, "add", made)
+    record(session, made_by or viewer.username, "add", made)
     return made
 
 
@@ -218,6 +222,30 @@ def owner_of(session: Session, subscription: Subscription) -> Viewer | None:
     if not account.active or subscription.hcode not in hospitals:
         return None
     return Viewer(account.username, account.role, subscription.hcode)
+
+
+def owner_named(session: Session, username: str, permission: Permission) -> Viewer:
+    """The account that an administrator makes a subscription for, as it sees its own hospital.
+
+    Raises:
+        NotFound: there is none.
+        BadRequest: it is closed, or its role does not include what such a subscription needs.
+    """
+    account = find_account(session, username)
+    if not account.active:
+        raise BadRequest(f"the account {username!r} is closed")
+    owner = Viewer(account.username, account.role, account.hcode)
+    if not owner.may(permission):
+        raise BadRequest(
+            f"the account {username!r} has the role {owner.role.value!r}, which lacks {permission.value!r}"
+        )
+    return owner
+
+
+def owner_names(session: Session) -> dict[int, str]:
+    """Whose subscriptions there are, by the account's number."""
+    query = select(Account.id, Account.username).join(Subscription, Subscription.account_id == Account.id)
+    return {number: name for number, name in session.execute(query.distinct())}
 
 
 def check_address(address: str, fence: Fence) -> str:

@@ -18,7 +18,7 @@ from service.neighbours import (
     settle_hospitals,
     switch_neighbour,
 )
-from service.referral_links import line_of, untold
+from service.referral_links import line_of, remove_neighbour, untold
 
 router = APIRouter(
     prefix="/api/v1/neighbours", tags=["neighbours"], responses=responses(401, 403, 404, 409, 422, 503)
@@ -90,6 +90,13 @@ def update_neighbour(name: Name, body: NeighbourChange, viewer: Administrator, s
         switch_neighbour(session, name, enabled=body.enabled)
     audit.record(session, viewer.username, "neighbour.change", detail={"neighbour": neighbour.id})
     return _out(session, neighbour)
+
+
+@router.delete("/{name}", status_code=204)
+def delete_neighbour(name: Name, viewer: Administrator, session: Work) -> None:
+    """Know it no more; not while a patient is on the way between the two."""
+    number = remove_neighbour(session, name)
+    audit.record(session, viewer.username, "neighbour.remove", detail={"neighbour": number})
 
 
 def _out(session: Session, neighbour: Neighbour) -> NeighbourOut:

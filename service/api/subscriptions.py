@@ -8,8 +8,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from service.api.access import Fenced, Look, Reader, Work
 from service.api.problems import responses
+from service.db import now
 from service.happenings import Topic
-from service.notifications import NotificationState, notifications_of
+from service.notifications import NotificationState, notifications_of, send_again
 from service.subscriptions import (
     Form,
     Subscription,
@@ -141,6 +142,14 @@ def read_notifications(
     found = notifications_of(session, subscription, before=before, limit=limit)
     page = [NotificationOut.model_validate(each, from_attributes=True) for each in found]
     return NotificationPage(notifications=page, next=found[-1].id if len(found) == limit else None)
+
+
+@router.post("/{number}/notifications/{call}/retry", status_code=202, responses=responses(409))
+def retry_notification(number: Number, call: Number, viewer: Reader, session: Work) -> NotificationOut:
+    """Call once more for what the receiver did not take; the subscription must be on."""
+    subscription = find_subscription(session, number, viewer, lock=True)
+    made = send_again(session, viewer, subscription, call, now())
+    return NotificationOut.model_validate(made, from_attributes=True)
 
 
 @router.post("/{number}/on")

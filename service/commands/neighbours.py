@@ -9,6 +9,7 @@ from service import audit, neighbours
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
+from service.referral_links import remove_neighbour
 
 group = typer.Typer(help="Other Imaging Hubs that patients are referred to and from.", no_args_is_help=True)
 
@@ -56,6 +57,15 @@ def enable(name: Name) -> None:
 def disable(name: Name) -> None:
     """Neither tell it anything nor listen to it; what is to be told waits."""
     _switch(name, enabled=False)
+
+
+@group.command()
+def remove(name: Name) -> None:
+    """Know it no more: its hospitals work here from then on. Not while a patient is on the way."""
+    with session_scope(open_database(open_settings())) as session:
+        number = remove_neighbour(session, name)
+        audit.record(session, OPERATOR.username, "neighbour.remove", detail={"neighbour": number})
+    print(f"removed {name}")
 
 
 def _switch(name: str, *, enabled: bool) -> None:

@@ -92,7 +92,9 @@ def subscription(row: Subscription, *, secret: bool = False) -> Resource:
     )
 
 
-def create_subscription(session: Session, viewer: Viewer, resource: Any, fence: Fence) -> Subscription:
+def create_subscription(
+    session: Session, viewer: Viewer, resource: Any, fence: Fence, *, made_by: str = ""
+) -> Subscription:
     """Make what a Subscription asks for.
 
     Raises:
@@ -111,6 +113,7 @@ def create_subscription(session: Session, viewer: Viewer, resource: Any, fence: 
         reason=sent.reason,
         headers=sent.channel.header,
         ends_at=ends_at,
+        made_by=made_by,
     )
     if sent.status == "off":
         switch_off(session, viewer, made)

@@ -170,6 +170,13 @@ def list_messages(
     return session.scalars(query.order_by(MophMessage.id.desc()).limit(limit)).all()
 
 
+def count_messages(session: Session, viewer: Viewer) -> dict[MessageState, int]:
+    """How many of them there are, by state."""
+    query = select(MophMessage.state, func.count()).join(Referral, Referral.id == MophMessage.referral_id)
+    rows = session.execute(query.where(seen_by(viewer)).group_by(MophMessage.state))
+    return {state: number for state, number in rows}
+
+
 def send_again(session: Session, viewer: Viewer, number: int, at: datetime | None = None) -> MophMessage:
     """Put one that was refused or given up in line anew, and knock at once.
 

@@ -22,7 +22,7 @@ from service.failed_work import try_again as retry_job
 from service.findings import newest_analysis
 from service.hospital_modes import Mode, modes, switch_mode
 from service.hospitals import Hospital, list_hospitals
-from service.moph.messages import FAILED, list_messages, send_again
+from service.moph.messages import FAILED, list_messages
 from service.peers import Peer, list_peers
 from service.settings import Settings
 from service.states import StudyState
@@ -111,15 +111,6 @@ def try_job_again(
 ) -> Response:
     """Put other work that failed in line again."""
     retry_job(session, viewer, request.app.state.jobs, key)
-    return see_other(request, "/console", flash="job_again")
-
-
-@router.post("/console/moph/{number}/again")
-def tell_moph_again(
-    number: Annotated[int, Path(ge=1, le=2**53)], request: Request, viewer: Administrator, session: Work
-) -> Response:
-    """Send what MOPH Refer refused, or what was given up, again."""
-    send_again(session, viewer, number)
     return see_other(request, "/console", flash="job_again")
 
 

@@ -155,6 +155,8 @@ def test_another_hub_is_listed_by_both_with_one_secret(hub: Shell, tmp_path: Pat
     assert hub("neighbour", "disable", "pair").returncode == 0
     assert hub("neighbour", "list").stdout == "pair https://b.example (disabled): 10671 11014\n"
     assert hub("neighbour", "enable", "none").returncode == 1
+    assert hub("neighbour", "remove", "pair").stdout == "removed pair\n"
+    assert hub("neighbour", "list").stdout == ""
 
 
 def test_a_roster_is_kept_and_a_contact_is_tried(hub: Shell) -> None:

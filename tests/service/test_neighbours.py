@@ -23,11 +23,18 @@ from service.accounts import Role, Viewer
 from service.alerts import Alert, AlertKind
 from service.app import create_app
 from service.db import make_engine, now, session_scope
-from service.errors import AlreadyExists, BadRequest, NotFound, NotSignedIn
+from service.errors import AlreadyExists, BadRequest, NotFound, NotReady, NotSignedIn
 from service.fhir.neighbour import request_bundle, step_task
 from service.neighbour_couriers import NeighbourCourier
 from service.neighbours import add_neighbour, neighbour_of, recognise, settle_hospitals, sign_request
-from service.referral_links import ReferralLink, line_of, link_requests, neighbours_due, shared_with
+from service.referral_links import (
+    ReferralLink,
+    line_of,
+    link_requests,
+    neighbours_due,
+    remove_neighbour,
+    shared_with,
+)
 from service.referral_states import FALLEN, Reason, ReferralState, Side, Verb, verbs_of
 from service.referral_steps import (
     accept_referral,
@@ -185,6 +192,20 @@ class TestWay:
         # each hub rings for its own people, and for no others
         assert {hcode for _, hcode in a.alerts()} == {SMALL}
         assert {hcode for _, hcode in b.alerts()} == {UDON}
+
+    def test_a_neighbour_goes_once_no_patient_is_on_the_way(self, hubs: tuple[Hub, Hub]) -> None:
+        a, _ = hubs
+        ask(a)
+        with session_scope(a.engine) as session, pytest.raises(NotReady, match="1 referrals with"):
+            remove_neighbour(session, NAMED)
+        act(a, SENDER, Verb.CANCEL, reason=Reason.PATIENT_IMPROVED)
+        with session_scope(a.engine) as session:
+            remove_neighbour(session, NAMED)
+            assert neighbour_of(session, UDON) is None
+            assert shared_with(session, session.get_one(Referral, 1)) is None
+            with pytest.raises(NotFound):
+                remove_neighbour(session, NAMED)
+        assert (a.referral().state, a.due()) == (ReferralState.CANCELLED, [])
 
     def test_a_rejection_comes_back_with_its_reason_and_ends_the_sight(self, hubs: tuple[Hub, Hub]) -> None:
         a, b = hubs

@@ -20,11 +20,11 @@ from service.consult_details import ConsultDetails
 from service.consults import ask
 from service.db import now, session_scope
 from service.dispatch import Dispatch
-from service.errors import BadRequest, NotFound
+from service.errors import BadRequest, NotFound, NotReady
 from service.happenings import Topic
 from service.heralds import Herald
 from service.hospital_modes import Mode, switch_mode
-from service.notifications import Notification, NotificationState, notifications_of
+from service.notifications import Notification, NotificationState, notifications_of, send_again
 from service.notifiers import Notifier
 from service.orders import Orders
 from service.referral_states import Verb
@@ -317,6 +317,35 @@ class TestDeadReceiver:
             office.notifier.notify({"subscription": dead})
             assert [each.json["study"] for each in back.posted] == ["1.2.0", "1.2.1", "1.2.2"]
         assert office.subscription(dead).failing_since is None
+
+    def test_what_was_given_up_is_sent_again_by_hand_and_has_a_new_day(self, office: Office) -> None:
+        with stand_in(lambda _: (500, {}, "broken")) as there:
+            number = office.subscribe(there.url, Topic.FLAGGED)
+            office.flag()
+            office.run()
+            office.at += timedelta(hours=25)
+            office.run()
+        [row] = office.notifications(number)
+        assert (row.state, "HTTP 500" in row.proof) == (NotificationState.EXPIRED, True)
+        with session_scope(office.engine) as session:
+            found = find_subscription(session, number, ADMIN)
+            switch_off(session, ADMIN, found)
+            with pytest.raises(NotReady, match="switch it on first"):
+                send_again(session, ADMIN, found, row.id, office.at)
+        with stand_in() as back:
+            with session_scope(office.engine) as session:
+                found = find_subscription(session, number, ADMIN)
+                found.address = back.url
+                switch_on(session, ADMIN, found)
+                send_again(session, ADMIN, found, row.id, office.at)
+                with pytest.raises(NotFound):
+                    send_again(session, ADMIN, found, 99, office.at)
+            office.run()
+            assert [each.json["id"] for each in back.posted] == [f"notification-{row.id}"]
+        [row] = office.notifications(number)
+        assert (row.state, row.attempts) == (NotificationState.DELIVERED, 1)
+        with session_scope(office.engine) as session, pytest.raises(NotReady, match="has taken"):
+            send_again(session, ADMIN, find_subscription(session, number, ADMIN), row.id, office.at)
 
     def test_is_switched_off_after_a_day_with_the_reason(self, office: Office) -> None:
         with stand_in(lambda _: (500, {}, "broken")) as there:

@@ -103,6 +103,7 @@ PARAMETERS: dict[str, object] = {
     "capability": "ct",
     "other": LOEI,
     "link": 1,
+    "call": 1,
     "form": "letter",
     "token": "0" * 32,
 }

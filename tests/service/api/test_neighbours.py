@@ -20,6 +20,16 @@ def test_one_is_listed_and_its_secret_shown_once(signed_in: SignIn) -> None:
     assert (changed["hospitals"], changed["enabled"]) == ([LOEI], False)
 
 
+def test_one_is_removed_and_its_hospitals_work_here_again(signed_in: SignIn) -> None:
+    client = signed_in(Role.ADMIN, None)
+    assert client.post(PATH, json=BODY).status_code == 201
+    assert client.delete(f"{PATH}/khon-kaen").status_code == 204
+    assert client.get(PATH).json() == []
+    assert client.delete(f"{PATH}/khon-kaen").status_code == 404
+    other = client.post(PATH, json=BODY | {"name": "north"})
+    assert (other.status_code, other.json()["hospitals"]) == (201, [UDON])
+
+
 def test_what_cannot_be_is_named(signed_in: SignIn) -> None:
     client = signed_in(Role.ADMIN, None)
     answer = client.post(PATH, json=BODY | {"url": "b.example"})

@@ -5,10 +5,11 @@ from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role
 from service.db import now, session_scope
-from service.moph.keys import set_keys
+from service.moph.keys import list_keys, set_keys
 from service.moph.messages import MessageKind, MessageState, messages_of, settle
 from service.moph.outbox import Outbox
 from service.referrals import Referral
+from tests.service.factories import UDON
 from tests.service.referring import SMALL, requested
 from tests.service.web.conftest import Enter
 
@@ -55,3 +56,26 @@ def test_the_letter_speaks_as_the_pages_do_or_as_asked(enter: Enter, number: int
     assert b"<rdf:li>th-TH" in someone.get(f"{place}?lang=th").content
     assert b"<rdf:li>en-TH" in someone.get(place.replace("letter", "stroke-sheet")).content
     assert someone.get(f"{place}?lang=fr").status_code == 422
+
+
+def test_the_console_keeps_keys_and_shows_the_queue(enter: Enter, engine: Engine, number: int) -> None:
+    admin = enter(Role.ADMIN, None)
+    page = admin.get("/console/moph").text
+    assert "statusCode 400 no time" in page
+    assert f'href="/referrals/{number}"' in page
+    assert page.count("/again") == 1
+    assert "/again" not in admin.get("/console/moph?state=sent").text
+    assert "HUB_NREFER_URL" in page
+    given = {"hospital": UDON, "api_key": "key-of-udon", "secret_key": "secret-of-udon"}
+    assert admin.post("/console/moph/keys", given, page="/console/moph").status_code == 303
+    shown = admin.get("/console/moph").text
+    assert f"/console/moph/keys/{UDON}/drop" in shown
+    assert "of-udon" not in shown
+    with session_scope(engine, write=False) as session:
+        assert {each.hcode for each in list_keys(session)} == {SMALL, UDON}
+    assert admin.post(f"/console/moph/keys/{UDON}/drop", {}, page="/console/moph").status_code == 303
+    assert admin.post(f"/console/moph/keys/{UDON}/drop", {}, page="/console/moph").status_code == 404
+    assert (
+        admin.post("/console/moph/keys", {**given, "api_key": "กุญแจ"}, page="/console/moph").status_code
+        == 422
+    )
