@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -14,7 +14,7 @@ from service.db import now, session_scope
 from service.handovers import waiting_handovers
 from service.heralds import Herald
 from service.ladders import ROUND, Ladder
-from service.notifications import subscriptions_due
+from service.notifications import FORGOTTEN_AT_ONCE, forget_notifications, subscriptions_due
 from service.orders import Orders
 from service.referral_alerts import late_referrals, tell_late
 from service.referral_links import link_requests, neighbours_due, unlinked_requests
@@ -25,6 +25,7 @@ from service.uploads import waiting_uploads
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
+FORGET_EVERY = timedelta(hours=1)
 
 
 class Dispatch:
@@ -36,6 +37,7 @@ class Dispatch:
         inbox: Where the listener leaves what destinations report on what they were asked to commit to.
         ladder: Takes alerts further.
         consults: Tells of those that are late.
+        keeping: Days that calls of subscribers are kept: those that arrived, and all.
         clock: Now; only tests give another.
     """
 
@@ -48,6 +50,7 @@ class Dispatch:
         *,
         ladder: Ladder | None = None,
         consults: ConsultClock | None = None,
+        keeping: tuple[int, int] = (90, 400),
     ) -> None:
         self._engine = engine
         self._orders = orders
@@ -56,11 +59,14 @@ class Dispatch:
         self._ladder = ladder or Ladder(engine, clock=clock)
         self._consults = consults or ConsultClock(engine, clock=clock)
         self._herald = Herald(engine, clock=clock)
+        self._keeping = keeping
+        self._forgot_at: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
         while not stop.wait(LOOK_SECONDS):
-            for look in (self.alert, self.tell_late, self.notify, self.tell_neighbours, self.round):
+            looks = (self.alert, self.tell_late, self.notify, self.tell_neighbours, self.round, self.forget)
+            for look in looks:
                 try:
                     look()
                 except Exception:  # one round must not end the dispatcher, nor one part of it the others
@@ -87,6 +93,23 @@ class Dispatch:
         for each in due:
             self._orders.sweep_subscription(each, at)
         return due
+
+    def forget(self) -> int:
+        """Once an hour, throw away old calls of subscribers; returns how many went."""
+        at, gone = self._clock(), 0
+        if self._forgot_at is not None and at - self._forgot_at < FORGET_EVERY:
+            return gone
+        delivered_days, days = self._keeping
+        while True:
+            with session_scope(self._engine) as session:
+                went = forget_notifications(session, at, delivered_days=delivered_days, days=days)
+            gone += went
+            if went < FORGOTTEN_AT_ONCE:
+                break
+        self._forgot_at = at
+        if gone:
+            log.info("old calls of subscribers thrown away", extra={"calls": gone})
+        return gone
 
     def tell_late(self) -> None:
         """Raise an alert for each consult and referral that nobody answers in time."""

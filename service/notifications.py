@@ -1,11 +1,11 @@
 """Notification: one event on its way to one subscriber, with the proof that it arrived or why not."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, func, select, update
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit, circuits
@@ -18,6 +18,10 @@ from service.subscriptions import Subscription, SubscriptionState
 LONGEST_PROOF: Final = 500
 MOST_WAITING: Final = 1000
 """Of one subscription; what happens beyond is logged and not told."""
+
+
+FORGOTTEN_AT_ONCE: Final = 1000
+"""In one transaction, so that nobody waits long for the write lock."""
 
 
 class NotificationState(StrEnum):
@@ -171,6 +175,28 @@ def count_notifications(session: Session) -> dict[int, dict[NotificationState, i
     ):
         found.setdefault(number, {})[state] = count
     return found
+
+
+def forget_notifications(session: Session, at: datetime, *, delivered_days: int, days: int) -> int:
+    """Throw away what is older than it has to be kept, some at a time; returns how many went.
+
+    Args:
+        session: A writing session.
+        at: Now.
+        delivered_days: How long proof is kept of what arrived.
+        days: How long anything is kept: what failed is looked into later than what did not.
+    """
+    old = or_(
+        Notification.created_at < at - timedelta(days=days),
+        and_(
+            Notification.created_at < at - timedelta(days=delivered_days),
+            Notification.state == NotificationState.DELIVERED,
+        ),
+    )
+    chosen = select(Notification.id).where(old, Notification.state != NotificationState.WAITING)
+    numbers = session.scalars(chosen.order_by(Notification.created_at).limit(FORGOTTEN_AT_ONCE)).all()
+    session.execute(delete(Notification).where(Notification.id.in_(numbers)))
+    return len(numbers)
 
 
 def withdraw_notifications(session: Session, subscription: Subscription) -> None:

@@ -156,6 +156,12 @@ class Settings:
     subscription_networks: str = ""
     """Networks where receivers of subscriptions may be, by http too (10.8.0.0/16,...); else public https."""
 
+    notification_delivered_days: int = field(default=90, metadata={"low": 1, "high": 10_000})
+    """How many days calls of subscribers that arrived are kept with their proof."""
+
+    notification_days: int = field(default=400, metadata={"low": 1, "high": 10_000})
+    """How many days any call of a subscriber is kept, also one that never arrived."""
+
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""
 

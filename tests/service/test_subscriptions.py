@@ -24,7 +24,13 @@ from service.errors import BadRequest, NotFound, NotReady
 from service.happenings import Topic
 from service.heralds import Herald
 from service.hospital_modes import Mode, switch_mode
-from service.notifications import Notification, NotificationState, notifications_of, send_again
+from service.notifications import (
+    Notification,
+    NotificationState,
+    notifications_of,
+    send_again,
+    settle_notification,
+)
 from service.notifiers import Notifier
 from service.orders import Orders
 from service.referral_states import Verb
@@ -288,6 +294,33 @@ class TestFhir:
             office.run()
             assert (len(one.posted), len(other.posted)) == (1, 0)
             assert image.posted
+
+
+class TestForget:
+    def test_what_arrived_goes_after_90_days_and_what_failed_after_400(
+        self, office: Office, tmp_path: Path
+    ) -> None:
+        with stand_in() as there:
+            number = office.subscribe(there.url, Topic.FLAGGED)
+            office.flag()
+            office.run()
+        office.subscribe("http://127.0.0.1:9/in", Topic.FLAGGED)
+        office.flag("1.2.9")
+        office.herald.look()
+        with session_scope(office.engine) as session:
+            [*_, kept] = notifications_of(session, session.get_one(Subscription, number + 1))
+            settle_notification(kept, NotificationState.EXPIRED, "refused", office.at)
+            [waits, _] = notifications_of(session, session.get_one(Subscription, number))
+            assert waits.state is NotificationState.WAITING
+        orders = Orders(office.engine, f"sqlite:///{tmp_path}/jobs.sqlite")
+        inbox = Inbox(tmp_path / "inbox", reserve_bytes=0)
+        dispatch = Dispatch(office.engine, orders, inbox, lambda: office.at)
+        start, gone = office.at, []
+        for days in (0, 89, 91, 399, 401):
+            office.at = start + timedelta(days=days)
+            gone += [dispatch.forget(), dispatch.forget()]
+        assert gone == [0, 0, 0, 0, 1, 0, 0, 0, 1, 0]
+        assert [each.id for each in office.notifications(number)] == [waits.id]
 
 
 class TestDeadReceiver:
