@@ -62,7 +62,8 @@ def preview_form(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         pictures = {} if bare else {PICTURE: _picture()}
-        write_files(folder, example_values(language, bare=bare), "https://hub.example/referrals/0", pictures)
+        example = example_reply if form is Form.REPLY else example_values
+        write_files(folder, example(language, bare=bare), "https://hub.example/referrals/0", pictures)
         try:
             return typeset_apart(source, folder, letter_fonts(data / "fonts"), now())
         except BrokenTemplate as error:
@@ -111,6 +112,25 @@ def example_values(language: Language, *, bare: bool = False) -> dict[str, Any]:
         "key_slices": [],
     }
     return values if bare else values | _told(words)
+
+
+def example_reply(language: Language, *, bare: bool = False) -> dict[str, Any]:
+    """What the reply letter's template gets of the same patient."""
+    words, letter = Words(language), example_values(language, bare=bare)
+    values: dict[str, Any] = {
+        name: letter[name]
+        for name in ("lang", "labels", "shipped_instead", "from", "to", "serial", "case", "at")
+    }
+    values |= {"patient": letter["patient"], "draft": bare, "by": "example"}
+    if bare:
+        return values | {"diagnosis": "", "request": "", "times": [], "reply": "", "doctor": ""}
+    return values | {
+        "diagnosis": "Intracerebral hemorrhage (I61.0)",
+        "request": "Neurosurgical opinion *and* \\ #bed $x$",
+        "times": [[words("referral.requested"), words.moment(REQUESTED)]],
+        "reply": "Craniotomy on day 1. " * 30 + "\n\nsecond paragraph",
+        "doctor": letter["doctor"]["name"],
+    }
 
 
 def _told(words: Words) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Form(StrEnum):
     """The referral letter."""
     STROKE = "stroke"
     """The stroke fast-track sheet that travels with the patient (standards 4.4)."""
+    REPLY = "reply"
+    """The reply letter to the hospital that referred."""
 
 
 class FormVersion(Base):

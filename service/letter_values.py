@@ -54,6 +54,17 @@ LABELS: Final = (
     "stroke_checks",
     "stroke_ticks",
     "stroke_handed",
+    "reply_title",
+    "reply_title_other",
+    "reply_number",
+    "reply_why",
+    "reply_diagnosis",
+    "reply_request",
+    "reply_care",
+    "reply_times",
+    "reply_by",
+    "reply_dear",
+    "reply_draft",
 )
 """The template's own words, `letter.label.*` of the text files."""
 

@@ -64,23 +64,47 @@ def referral_letter(
     moment = at or now()
     pictures = _pictures(session, referral, storage)
     values = letter_values(session, referral, moment, language) | {"key_slices": list(pictures)}
-    version = version_at(session, form, _issued_at(session, referral) or moment)
+    return print_form(
+        session,
+        form,
+        values,
+        f"{address}/referrals/{referral.id}",
+        pictures,
+        data=data,
+        issued_at=_issued_at(session, referral) or moment,
+        at=moment,
+    )
+
+
+def print_form(
+    session: Session,
+    form: Form,
+    values: Values,
+    address: str,
+    pictures: Mapping[str, bytes],
+    *,
+    data: Path,
+    issued_at: datetime,
+    at: datetime,
+) -> bytes:
+    """A form as a PDF, by the template that counted when it was issued, else by the shipped one."""
+    version = version_at(session, form, issued_at)
     typed = version.source if version else ""
     if not typed and form is Form.LETTER and (own := data / TEMPLATE).is_file():
         typed = own.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_files(folder, values, f"{address}/referrals/{referral.id}", pictures)
+        write_files(folder, values, address, pictures)
         fonts = letter_fonts(data / "fonts")
         if typed:
             try:
-                return typeset_apart(typed, folder, fonts, moment)
+                return typeset_apart(typed, folder, fonts, at)
             except BrokenTemplate as error:
                 # a patient waits: the shipped form now, and the administrator mends the template
                 why = _without_patient(str(error), values)
                 log.error("a form's template is broken", extra={"form": form.value, "why": why})
-                write_files(folder, values | {"shipped_instead": True}, None, {})
-        return typeset(shipped_template(form), folder, fonts, moment)
+                write_files(folder, {**values, "shipped_instead": True}, None, {})
+        return typeset(shipped_template(form), folder, fonts, at)
 
 
 def write_files(folder: Path, values: Values, address: str | None, pictures: Mapping[str, bytes]) -> None:

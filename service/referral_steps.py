@@ -32,6 +32,7 @@ from service.referral_states import (
     check_move,
 )
 from service.referrals import Referral, audit_detail, details_of, open_draft, sides_of
+from service.reply_drafts import LONGEST_REPLY, forget_draft
 from service.studies import Study, load_study
 from service.typed_times import note_told
 
@@ -169,10 +170,11 @@ def complete_referral(
         BadRequest: the reply is empty or too long.
     """
     reply = clean(reply).strip()
-    if not 1 <= len(reply) <= LONGEST_TEXT:
-        raise BadRequest(f"a reply of {len(reply)} characters; it must have 1 to {LONGEST_TEXT}")
+    if not 1 <= len(reply) <= LONGEST_REPLY:
+        raise BadRequest(f"a reply of {len(reply)} characters; it must have 1 to {LONGEST_REPLY}")
     _move(session, referral, viewer, Verb.COMPLETE, version=version)
     referral.reply = reply
+    forget_draft(session, referral)
     _note(session, referral, viewer, Verb.COMPLETE)
 
 

@@ -46,6 +46,7 @@ NAMES = (
     "referral_serials",
     "referral_steps",
     "referrals",
+    "reply_drafts",
     "reports",
     "result_objects",
     "reviews",

@@ -15,7 +15,8 @@ from service.forms import Form
 from service.letters import referral_letter
 from service.packages import read_package, write_package
 from service.referrals import Referral, find_referral, shows_patient
-from service.reply_letters import reply_letter
+from service.reply_drafts import draft_for
+from service.reply_letters import drafted_letter, reply_letter
 from service.settings import Settings
 from service.web.page import words_of
 from service.web.words import Language
@@ -80,11 +81,19 @@ def _form(
     response_class=Response,
     responses={200: {"content": {"application/pdf": {}}, "description": "The reply letter"}},
 )
-def read_reply(number: Number, request: Request, viewer: IdentityReader, session: Look) -> Response:
-    """The receiving hospital's reply letter, once the referral is completed."""
+def read_reply(
+    number: Number, request: Request, viewer: IdentityReader, session: Look, lang: Lang = None
+) -> Response:
+    """The receiving hospital's reply letter; before it is sent, that hospital reads its draft here."""
     referral = find_referral(session, number, viewer)
     settings: Settings = request.app.state.settings
-    content = reply_letter(session, referral, data=settings.data, address=address_of_hub(request))
+    language, address = language_of(request, lang), address_of_hub(request)
+    drafted = draft_for(session, referral, viewer) is not None
+    content = (
+        drafted_letter(session, referral, viewer, data=settings.data, address=address, language=language)
+        if drafted
+        else reply_letter(session, referral, data=settings.data, address=address, language=language)
+    )
     note_read(request, session, viewer, "reply.read", study_id=referral.study_id)
     return Response(content, media_type="application/pdf", headers=named(referral, "pdf", "reply"))
 

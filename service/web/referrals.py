@@ -43,6 +43,7 @@ from service.referrals import (
     shows_patient,
     sides_of,
 )
+from service.reply_drafts import draft_for
 from service.share_links import links_of
 from service.studies import Study
 from service.travel_times import LONGEST_MINUTES, roads_from, state_travel_time
@@ -244,6 +245,7 @@ def referral_values(session: Session, request: Request, referral: Referral, view
         "repeatable": bool(sides) and not missing_for_handover(session, referral),
         "under_way": handover_under_way(session, referral),
         "moph": messages_of(session, referral),
+        "draft": draft_for(session, referral, viewer),
         "fresh": None,
         "shared": shared_with(session, referral),
         "moment": now(),

@@ -11,10 +11,11 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from service import audit
-from service.accounts import Role, Viewer
+from service.accounts import OPERATOR, Role, Viewer
 from service.db import session_scope
 from service.deliveries import Delivery, Purpose
-from service.errors import NotFound
+from service.errors import BadRequest, Changed, NotFound, NotReady
+from service.forms import Form, save_version
 from service.peers import add_peer, remove_peer
 from service.referral_states import Verb
 from service.referral_steps import (
@@ -26,14 +27,17 @@ from service.referral_steps import (
 )
 from service.referrals import Referral, open_draft, sender_hn
 from service.replies import Replies, waiting_replies
-from service.reply_letters import reply_letter, reply_values
+from service.reply_drafts import ReplyDraft, draft_for, save_draft
+from service.reply_letters import drafted_letter, reply_letter, reply_values
 from service.storage import FolderStorage
 from service.studies import Study
+from service.web.words import Language
 from tests.service.factories import HN, UDON
-from tests.service.referring import RECEIVER, SAKON, SMALL, accepted, details
+from tests.service.referring import RECEIVER, SAKON, SENDER, SMALL, accepted, details, requested
 
 REPLY = "ผ่าตัดระบายเลือดแล้ว รู้สึกตัวดี นัดติดตาม 2 สัปดาห์"
 ADDRESS = "https://hub.example.go.th"
+COLLEAGUE = Viewer("colleague", Role.SPECIALIST, UDON)
 
 
 def completed(session: Session) -> Referral:
@@ -41,6 +45,55 @@ def completed(session: Session) -> Referral:
     move_referral(session, referral, RECEIVER, Verb.ARRIVE, version=None)
     complete_referral(session, referral, RECEIVER, reply=REPLY, version=None)
     return referral
+
+
+def text_of(pdf: bytes) -> str:
+    """What a reader of the PDF finds in it."""
+    done = subprocess.run(["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True)
+    return done.stdout.decode()
+
+
+def arrived(session: Session) -> Referral:
+    referral = accepted(session, hn="650012")
+    move_referral(session, referral, RECEIVER, Verb.ARRIVE, version=None)
+    return referral
+
+
+class TestDraft:
+    def test_it_is_gone_on_with_looked_at_and_gone_once_sent(self, session: Session, tmp_path: Path) -> None:
+        referral = arrived(session)
+        assert draft_for(session, referral, RECEIVER) is None
+        first = save_draft(session, referral, RECEIVER, "Craniotomy", seen=0)
+        save_draft(session, referral, COLLEAGUE, "Craniotomy on day 1\r\nHome on day 9", seen=first.version)
+        with pytest.raises(Changed, match="colleague has gone on"):
+            save_draft(session, referral, RECEIVER, "Craniectomy", seen=1)
+        pdf = drafted_letter(
+            session, referral, COLLEAGUE, data=tmp_path, address=ADDRESS, language=Language.EN
+        )
+        text = text_of(pdf)
+        assert "Home on day 9" in text
+        assert "DRAFT, not sent" in text
+        complete_referral(session, referral, RECEIVER, reply="Home on day 9", version=None)
+        assert draft_for(session, referral, RECEIVER) is None
+        assert session.get(ReplyDraft, referral.id) is None
+        with pytest.raises(NotReady, match="completed: no reply is being written"):
+            save_draft(session, referral, RECEIVER, "more")
+
+    def test_the_sending_hospital_sees_none_of_it(self, session: Session, tmp_path: Path) -> None:
+        referral = arrived(session)
+        save_draft(session, referral, RECEIVER, "Craniotomy")
+        assert draft_for(session, referral, SENDER) is None
+        with pytest.raises(NotFound):
+            save_draft(session, referral, SENDER, "Craniotomy")
+        with pytest.raises(NotFound, match="has no reply letter"):
+            drafted_letter(session, referral, SENDER, data=tmp_path, address=ADDRESS)
+
+    def test_none_is_begun_before_the_patient_is_there_and_none_is_too_long(self, session: Session) -> None:
+        with pytest.raises(NotReady, match="is requested: no reply"):
+            save_draft(session, requested(session), RECEIVER, "x")
+        session.rollback()
+        with pytest.raises(BadRequest, match="4001 characters; it may have 4000"):
+            save_draft(session, arrived(session), RECEIVER, "x" * 4001)
 
 
 class TestLetter:
@@ -59,6 +112,32 @@ class TestLetter:
         assert pdf.startswith(b"%PDF-1.")
         assert b"IBMPlexSansThai" in pdf
         assert pdf == reply_letter(session, referral, data=tmp_path, address=ADDRESS)
+
+    def test_it_speaks_both_languages_and_keeps_what_people_wrote(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        referral = completed(session)
+        read = {
+            language: text_of(
+                reply_letter(session, referral, data=tmp_path, address=ADDRESS, language=language)
+            )
+            for language in Language
+        }
+        assert "Reply to a referral" in read[Language.EN]
+        assert "Nong Wua So" in read[Language.EN]
+        assert "Times" in read[Language.EN]
+        assert "หนองวัวซอ" in read[Language.TH]
+        for text in read.values():
+            assert "650012" in text
+            assert "receiver" in text
+            assert "DRAFT" not in text
+
+    def test_a_form_of_the_region_is_used_from_then_on(self, session: Session, tmp_path: Path) -> None:
+        own = '#let d = json("letter.json")\n#set page(width: 9cm)\nOURS #d.patient.hn_there'
+        save_version(session, OPERATOR, Form.REPLY, own)
+        referral = completed(session)
+        text = text_of(reply_letter(session, referral, data=tmp_path, address=ADDRESS))
+        assert text.split() == ["OURS", "650012"]
 
     def test_before_the_reply_there_is_none(self, session: Session, tmp_path: Path) -> None:
         with pytest.raises(NotFound, match="is accepted: it has no reply letter"):

@@ -81,6 +81,7 @@ RULES: dict[str, set[Role]] = {
     "POST /referrals/{number}/next": REFERRERS,
     "POST /referrals/{number}/handover": REFERRERS,
     "POST /referrals/{number}/hn": RECEIVERS,
+    "POST /referrals/{number}/reply-draft": RECEIVERS,
     "POST /referrals/{number}/links": REFERRERS,
     "POST /referrals/{number}/links/{link}/revoke": REFERRERS,
     "POST /referrals/{number}/{verb}": RECEIVERS,  # here: accept

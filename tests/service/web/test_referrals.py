@@ -226,3 +226,28 @@ def test_the_condition_told_in_a_consult_need_not_be_typed_again(sender: Person,
     assert 'name="nihss" value="17"' in page
     assert 'name="systolic" value="201"' in page
     assert '<option value="warfarin" selected>' in page
+
+
+def test_a_reply_is_drafted_looked_at_and_sent(sender: Person, enter: Enter) -> None:
+    place = sent(sender)
+    receiver, colleague = enter(Role.SPECIALIST, UDON), enter(Role.REFERRER, UDON)
+    receiver.get(place)
+    for verb in ("accept", "arrive"):
+        assert receiver.post(f"{place}/{verb}", {}, page=place).status_code == 303
+    assert receiver.post(f"{place}/reply-draft", {"note": "Craniotomy", "seen": "0"}).status_code == 303
+    page = colleague.get(place).text
+    assert "Craniotomy</textarea>" in page
+    assert "specialist-10671" in page
+    assert "Craniotomy" not in sender.get(place).text
+    assert sender.get(f"/api/v1{place}/reply.pdf").status_code == 404
+    looked = colleague.post(f"{place}/reply-draft", {"note": "Home on day 9", "seen": "1", "look": "en"})
+    assert looked.headers["location"] == f"/api/v1{place}/reply.pdf?lang=en"
+    assert b"<rdf:li>en-TH" in colleague.get(looked.headers["location"]).content
+    stale = receiver.post(f"{place}/reply-draft", {"note": "Craniotomy", "seen": "1"})
+    assert stale.status_code == 409
+    assert receiver.post(f"{place}/complete", {"note": "Home on day 9"}, page=place).status_code == 303
+    page = sender.get(place).text
+    assert "Home on day 9" in page
+    assert f'href="/api/v1{place}/reply.pdf?lang=en"' in page
+    assert b"<rdf:li>en-TH" in sender.get(f"/api/v1{place}/reply.pdf?lang=en").content
+    assert receiver.post(f"{place}/reply-draft", {"note": "more"}).status_code == 409
