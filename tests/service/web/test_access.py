@@ -247,7 +247,7 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "secret_key": "b",
             "owner": "nobody",
             "form": "hub",
-            "reason": "x",
+            "reason": "other",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
