@@ -37,7 +37,7 @@ class Dispatch:
         inbox: Where the listener leaves what destinations report on what they were asked to commit to.
         ladder: Takes alerts further.
         consults: Tells of those that are late.
-        keeping: Days that calls of subscribers are kept: those that arrived, and all.
+        notification_days: How long calls of subscribers are kept.
         clock: Now; only tests give another.
     """
 
@@ -50,7 +50,7 @@ class Dispatch:
         *,
         ladder: Ladder | None = None,
         consults: ConsultClock | None = None,
-        keeping: tuple[int, int] = (90, 400),
+        notification_days: int = 400,
     ) -> None:
         self._engine = engine
         self._orders = orders
@@ -59,7 +59,7 @@ class Dispatch:
         self._ladder = ladder or Ladder(engine, clock=clock)
         self._consults = consults or ConsultClock(engine, clock=clock)
         self._herald = Herald(engine, clock=clock)
-        self._keeping = keeping
+        self._notification_days = notification_days
         self._forgot_at: datetime | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -99,10 +99,9 @@ class Dispatch:
         at, gone = self._clock(), 0
         if self._forgot_at is not None and at - self._forgot_at < FORGET_EVERY:
             return gone
-        delivered_days, days = self._keeping
         while True:
             with session_scope(self._engine) as session:
-                went = forget_notifications(session, at, delivered_days=delivered_days, days=days)
+                went = forget_notifications(session, at, days=self._notification_days)
             gone += went
             if went < FORGOTTEN_AT_ONCE:
                 break

@@ -20,6 +20,7 @@ MOST_WAITING: Final = 1000
 """Of one subscription; what happens beyond is logged and not told."""
 
 
+DELIVERED_DAYS: Final = 90
 FORGOTTEN_AT_ONCE: Final = 1000
 """In one transaction, so that nobody waits long for the write lock."""
 
@@ -177,19 +178,18 @@ def count_notifications(session: Session) -> dict[int, dict[NotificationState, i
     return found
 
 
-def forget_notifications(session: Session, at: datetime, *, delivered_days: int, days: int) -> int:
+def forget_notifications(session: Session, at: datetime, *, days: int) -> int:
     """Throw away what is older than it has to be kept, some at a time; returns how many went.
 
     Args:
         session: A writing session.
         at: Now.
-        delivered_days: How long proof is kept of what arrived.
-        days: How long anything is kept: what failed is looked into later than what did not.
+        days: How long anything is kept; what arrived `DELIVERED_DAYS` at most, as nobody looks into it so late.
     """
     old = or_(
         Notification.created_at < at - timedelta(days=days),
         and_(
-            Notification.created_at < at - timedelta(days=delivered_days),
+            Notification.created_at < at - timedelta(days=min(days, DELIVERED_DAYS)),
             Notification.state == NotificationState.DELIVERED,
         ),
     )

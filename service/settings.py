@@ -156,11 +156,8 @@ class Settings:
     subscription_networks: str = ""
     """Networks where receivers of subscriptions may be, by http too (10.8.0.0/16,...); else public https."""
 
-    notification_delivered_days: int = field(default=90, metadata={"low": 1, "high": 10_000})
-    """How many days calls of subscribers that arrived are kept with their proof."""
-
     notification_days: int = field(default=400, metadata={"low": 1, "high": 10_000})
-    """How many days any call of a subscriber is kept, also one that never arrived."""
+    """How many days calls of subscribers are kept; those that arrived 90 at most."""
 
     log_level: str = "INFO"
     """The least severe message that is logged: DEBUG, INFO, WARNING or ERROR."""

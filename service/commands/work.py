@@ -119,8 +119,8 @@ def work(
     limits = Limits(settings.alert_flags_an_hour, settings.alert_precision)
     ladder = Ladder(engine, minutes=settings.ladder_minutes, limits=limits)
     consults = consult_clock(settings, engine)
-    keeping = (settings.notification_delivered_days, settings.notification_days)
-    dispatch = Dispatch(engine, orders, inbox, ladder=ladder, consults=consults, keeping=keeping)
+    days = settings.notification_days
+    dispatch = Dispatch(engine, orders, inbox, ladder=ladder, consults=consults, notification_days=days)
     loops = {"intake": intake.run, "dispatch": dispatch.run}
     if nrefer is not None:
         loops["moph"] = Outbox(engine, orders.sweep_report).run
