@@ -184,7 +184,7 @@ def forget_notifications(session: Session, at: datetime, *, days: int) -> int:
     Args:
         session: A writing session.
         at: Now.
-        days: How long anything is kept; what arrived `DELIVERED_DAYS` at most, as nobody looks into it so late.
+        days: How long anything is kept; what arrived `DELIVERED_DAYS` at most.
     """
     old = or_(
         Notification.created_at < at - timedelta(days=days),
