@@ -18,6 +18,7 @@ from benchmarks.simulated import simulated_studies
 from model.detect import Detector
 from service.accounts import OPERATOR, Role, add_account
 from service.db import make_engine, session_scope
+from service.detectors import Detectors
 from service.pathway import Pathway
 from service.settings import read_settings
 from service.sight import find_study
@@ -96,7 +97,7 @@ def _analysed(environment: Mapping[str, str], data: Path) -> str:
         study = find_study(session, uid, OPERATOR)
         argument = {"study": study.id, "revision": study.revision}
     storage = open_storage(settings.storage, settings.storage_folder)
-    Pathway(engine, storage, Detector(settings.model)).analyse(argument)
+    Pathway(engine, storage, Detectors(engine, settings.data, Detector(settings.model))).analyse(argument)
     engine.dispose()
     return uid
 

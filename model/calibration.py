@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
 from model.stroke import Decision, Score, StrokeType
 
@@ -46,6 +45,8 @@ def sigmoid(x: Floats) -> npt.NDArray[np.float64]:
 
 def fit_temperature(logits: Floats, labels: Floats) -> float:
     """The one divisor of the logits under which held-out labels are likeliest, between 0.5 and 20."""
+    # not at the top: whoever only checks a package, as the API does, is spared scipy's 30 MB
+    from scipy import optimize
 
     def surprise(log_temperature: float) -> float:
         x = np.asarray(logits, np.float64) / np.exp(log_temperature)

@@ -64,7 +64,7 @@ class Detector:
         if site is not None:
             thresholds = load_site(site, self.artefact.digest, self.artefact.calibrations)
             self.artefact = replace(self.artefact, calibrations=thresholds)
-        self._engine = self._prove(engine, threads or os.cpu_count() or 1)
+        self._engine, self.golden_off_by = self._prove(engine, threads or os.cpu_count() or 1)
 
     @property
     def engine(self) -> str:
@@ -108,8 +108,8 @@ class Detector:
         masks = self.run(shown).masks
         return Heat(sigmoid(masks[:, 0]).astype(np.float32), shown)
 
-    def _prove(self, wanted: EngineName, threads: int) -> Engine:
-        """Start the first engine that passes the golden studies, which warms it up, too."""
+    def _prove(self, wanted: EngineName, threads: int) -> tuple[Engine, float]:
+        """Start the first engine that passes the golden studies, which warms it up, too; and by how much."""
         kinds = candidates(wanted)
         if not kinds:
             raise BadArtefact(f"no engine to run {self.artefact.name}: {wanted} is not installed")
@@ -122,7 +122,7 @@ class Detector:
                 found = engine.run(study.hu, study.z).study
                 worst = max(worst, float(np.abs(sigmoid(found) - sigmoid(np.array(study.logits))).max()))
             if worst <= GOLDEN_TOLERANCE:
-                return engine
+                return engine, worst
             failures.append(f"{kind} is off by {worst:.4f}")
             log.warning(
                 "Engine does not reproduce the golden studies", extra={"engine": kind, "off_by": worst}

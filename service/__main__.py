@@ -27,6 +27,7 @@ COMMANDS = {
     "roster": "service.commands.rosters",
     "moph": "service.commands.moph",
     "cases": "service.commands.cases",
+    "models": "service.commands.models",
     "audit": "service.commands.audit",
     "selftest": "service.commands.selftests",
     "deidentify": "service.commands.deidentify",

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from model.detect import Detector
 from model.picture import key_slices
 from model.reading import pack, reading_of
 from model.stroke import Note, Prediction
@@ -19,6 +18,7 @@ from service.arrivals import by_portal
 from service.cases import screen_again
 from service.db import now, session_scope
 from service.descriptions import describe
+from service.detectors import Detectors
 from service.failures import Failure
 from service.priors import lane_of
 from service.result_objects import own_uids, study_of
@@ -65,13 +65,13 @@ def _without(own: set[str], arrived: ArrivedStudy) -> ArrivedStudy:
 
 
 class Pathway:
-    """The steps that a worker runs, with what they need: rows, files, and the network."""
+    """The steps that a worker runs, with what they need: rows, files, and the networks."""
 
     def __init__(
         self,
         engine: Engine,
         storage: Storage,
-        detector: Detector,
+        detectors: Detectors,
         *,
         wake: Callable[[str], object] = lambda peer: None,
     ) -> None:
@@ -80,13 +80,13 @@ class Pathway:
         Args:
             engine: The rows.
             storage: The files.
-            detector: The network.
+            detectors: The networks, and which reads where.
             wake: Has a destination looked after at once; without it the dispatch does so a little later.
         """
         self._engine = engine
         self._storage = storage
-        self._detector = detector
-        self._returning = Returning(engine, storage, (detector.artefact.name, detector.artefact.digest), wake)
+        self._detectors = detectors
+        self._returning = Returning(engine, storage, detectors.named, wake)
 
     def steps(self) -> tuple[Step, ...]:
         """The steps of the job `ANALYSE`, in order."""
@@ -107,7 +107,7 @@ class Pathway:
                 return
             studies.begin_analysis(session, study)
             keys = series.storage_keys(session, study.id)
-            seconds = _waited(study)
+            seconds, hcode = _waited(study), study.hcode
 
         # a refusal is an answer, with its reasons; anything else unexpected is the job engine's to retry
         started = time.perf_counter()
@@ -118,7 +118,8 @@ class Pathway:
             return
         seconds["load"] = time.perf_counter() - started
 
-        prediction, heat = self._detector.read(volume)
+        # the model that is live at this moment; a promotion or a roll-back counts from the next study on
+        prediction, heat = self._detectors.at(hcode).read(volume)
 
         # pictures first, then the rows that point to them
         started = time.perf_counter()

@@ -52,12 +52,16 @@ class Returning:
     Args:
         engine: The rows.
         storage: The files.
-        model: Name and digest of the package at work, for studies refused before it looked.
+        model: Name and digest of the package at work at a hospital, for studies refused before it looked.
         wake: Has a destination looked after at once.
     """
 
     def __init__(
-        self, engine: Engine, storage: Storage, model: tuple[str, str], wake: Callable[[str], object]
+        self,
+        engine: Engine,
+        storage: Storage,
+        model: Callable[[Session, str | None], tuple[str, str]],
+        wake: Callable[[str], object],
     ) -> None:
         self._engine = engine
         self._storage = storage
@@ -71,7 +75,8 @@ class Returning:
             if study.revision != argument["revision"] or study.state not in REPORTED:
                 log.info("nothing to return", extra=argument)
                 return
-            result = study_result(session, study, self._storage, model=self._model)
+            model = self._model(session, study.hcode)
+            result = study_result(session, study, self._storage, model=model)
         self._keep(argument, build_objects(result), final=False)
 
     def return_signed(self, argument: Argument) -> None:
@@ -90,7 +95,8 @@ class Returning:
                 reports = [row for row in rows if row.kind == "sr" and row.revision == study.revision]
             last = reports[-1]
             previous = Reference(last.sop_class_uid, last.sop_instance_uid, last.series_instance_uid)
-            result = study_result(session, study, self._storage, model=self._model, review=review)
+            model = self._model(session, study.hcode)
+            result = study_result(session, study, self._storage, model=model, review=review)
         argument = {"study": argument["study"], "revision": review.revision}
         self._keep(argument, [build_final_report(result, previous)], final=True)
 

@@ -47,6 +47,8 @@ class Permission(StrEnum):
     """Read the cases that one was given."""
     CURATE = "curate"
     """Screen cases, give them out, watch agreement, and freeze data sets."""
+    MODELS = "models"
+    """Take models in, let them read in shadow and live, roll them back, and watch drift."""
     ADMINISTER = "administer"
 
 
@@ -62,7 +64,7 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
         Role.RADIOLOGIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.REPROCESS, _P.LABEL},
         Role.REFERRER: _CARES | {_P.RECEIVE},
         Role.SPECIALIST: _CARES | {_P.REVIEW, _P.ADVISE, _P.RECEIVE, _P.LABEL},
-        Role.ML: frozenset({_P.READ_STUDIES, _P.REPROCESS, _P.SETTLE, _P.ADMIT_CASES, _P.CURATE}),
+        Role.ML: frozenset({_P.READ_STUDIES, _P.REPROCESS, _P.SETTLE, _P.ADMIT_CASES, _P.CURATE, _P.MODELS}),
         Role.ADMIN: frozenset(Permission),
     }
 )

@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 from sqlalchemy import text
@@ -19,8 +20,11 @@ from service.commands.opening import open_settings
 from service.db import make_engine, now, session_scope
 from service.jobs import JobClient
 from service.ladders import unreached
+from service.model_states import ModelState
+from service.models import list_models
 from service.moph.keys import list_keys
 from service.moph.messages import FAILED, list_messages
+from service.placements import placements
 from service.settings import Settings
 
 STALE_SECONDS = 10.0
@@ -88,10 +92,23 @@ def _database(settings: Settings) -> str:
 
 def _model(settings: Settings) -> str:
     try:
-        artefact = load_artefact(settings.model)
-    except BadArtefact as error:
+        artefacts = [load_artefact(path) for path in (settings.model, *_live_packages(settings))]
+    except (BadArtefact, OSError) as error:
         raise Ill(str(error)) from None
-    return f"{artefact.name}, sha256 {artefact.digest[:12]}"
+    return ", ".join(f"{each.name}, sha256 {each.digest[:12]}" for each in artefacts)
+
+
+def _live_packages(settings: Settings) -> list[Path]:
+    """Folders of the registered models that read somewhere."""
+    engine = make_engine(settings.database)
+    try:
+        with session_scope(engine, write=False) as session:
+            live = {each.model_id for each in placements(session) if each.state is ModelState.LIVE}
+            return [settings.data / each.folder for each in list_models(session) if each.id in live]
+    except SQLAlchemyError:
+        return []  # said by the check of the database
+    finally:
+        engine.dispose()
 
 
 def _workers(settings: Settings) -> str:

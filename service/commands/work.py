@@ -19,6 +19,7 @@ from service.consult_clock import consult_clock
 from service.counts import Counts
 from service.couriers import Courier
 from service.db import make_engine
+from service.detectors import Detectors
 from service.dispatch import Dispatch
 from service.handovers import Handover
 from service.intake import Intake
@@ -69,7 +70,11 @@ def work(
     engine = make_engine(settings.database)
     storage = open_storage(settings.storage, settings.storage_folder)
     orders = Orders(engine, settings.jobs_database)
-    pathway = Pathway(engine, storage, _open_detector(settings), wake=orders.deliver)
+    threads = _threads(settings)
+    detectors = Detectors(
+        engine, settings.data, _open_detector(settings), lambda path: Detector(path, threads=threads)
+    )
+    pathway = Pathway(engine, storage, detectors, wake=orders.deliver)
     courier = Courier(
         engine,
         storage,
@@ -124,16 +129,16 @@ def work(
     loops = {"intake": intake.run, "dispatch": dispatch.run}
     if nrefer is not None:
         loops["moph"] = Outbox(engine, orders.sweep_report).run
-    threads = [
+    running = [
         threading.Thread(target=loop, args=(stop,), name=name, daemon=True) for name, loop in loops.items()
     ]
-    for thread in threads:
+    for thread in running:
         thread.start()
     try:
         worker.run()
     finally:
         stop.set()
-        for thread in threads:
+        for thread in running:
             thread.join(timeout=5)
         counts.close()
 

@@ -22,8 +22,10 @@ from service.failed_work import try_again as retry_job
 from service.findings import newest_analysis
 from service.hospital_modes import Mode, modes, switch_mode
 from service.hospitals import Hospital, list_hospitals
+from service.models import REGION
 from service.moph.messages import FAILED, list_messages
 from service.peers import Peer, list_peers
+from service.placements import live_in
 from service.settings import Settings
 from service.states import StudyState
 from service.web.page import render, see_other
@@ -69,7 +71,7 @@ def show_console(request: Request, viewer: Administrator, session: Look) -> Resp
         "failed": failed,
         "hospitals": _hospitals(session),
         "peers": _peers(session),
-        "package": settings.model.name,
+        "package": live.name if (live := live_in(session, REGION)) else settings.model.name,
         "analysis": newest_analysis(session),
         "free_gb": shutil.disk_usage(settings.data).free / 1e9,
         "reserve_gb": settings.disk_reserve_bytes / 1e9,

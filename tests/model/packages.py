@@ -13,15 +13,15 @@ from model.weights import GoldenStudy, Usual, save_golden, save_network, save_pa
 SHAPE = NetworkShape(preset="tiny", side=64, grid_mm=3.5, embedding=16)
 
 
-def make_package(path: Path) -> StrokeNet:
+def make_package(path: Path, *, name: str = "tiny-0.0.1", seed: int = 3) -> StrokeNet:
     """Write and seal a package of a random network; any_ich and iph are assessed."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     net = StrokeNet(SHAPE).eval()
     save_network(path, net)
     save_parts(
         path,
         metadata={
-            "name": "tiny-0.0.1",
+            "name": name,
             "stroke_types": list(StrokeType),
             "network": {"preset": "tiny", "side": 64, "grid_mm": 3.5, "embedding": 16},
         },

@@ -25,6 +25,7 @@ from service import studies
 from service.accounts import OPERATOR, Role, Viewer
 from service.db import session_scope
 from service.delivery_lists import list_deliveries
+from service.detectors import Detectors
 from service.hospital_modes import Mode, switch_mode
 from service.pathway import Pathway, admit
 from service.peers import add_peer
@@ -58,8 +59,8 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def pathway(engine: Engine, storage: Storage, detector: Detector) -> Pathway:
-    return Pathway(engine, storage, detector)
+def pathway(engine: Engine, storage: Storage, detector: Detector, settings: Settings) -> Pathway:
+    return Pathway(engine, storage, Detectors(engine, settings.data, detector))
 
 
 @pytest.fixture

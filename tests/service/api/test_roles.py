@@ -224,6 +224,12 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/datasets/{number}/flow.svg",
             "GET /api/v1/disagreements",
             "POST /api/v1/disagreements/{number}/settlement",
+            "GET /api/v1/models",
+            "POST /api/v1/models/rollback",
+            "GET /api/v1/models/{name}",
+            "POST /api/v1/models/{name}/promote",
+            "POST /api/v1/models/{name}/retire",
+            "POST /api/v1/models/{name}/shadow",
         ),
     ),
     (

@@ -1,0 +1,184 @@
+"""Models over HTTP: which there are, where each reads, and the verbs; `hub models register` takes them in."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from service.api.access import Look, ModelKeeper, Work
+from service.api.problems import responses
+from service.model_states import ModelState, ModelVerb
+from service.models import REGION, Model, ModelStep, find_model, list_models, steps_of
+from service.placements import (
+    Placement,
+    placements,
+    promote_model,
+    retire_model,
+    roll_back,
+    shadow_model,
+)
+
+router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=responses(401, 403, 404, 422, 503))
+
+Hospital = Annotated[str, Field(pattern=r"^\d{5}$")]
+LONGEST_REASON = 2000
+HISTORY = 200
+
+
+class MoveIn(BaseModel):
+    """Where a verb counts, and why."""
+
+    hospitals: list[Hospital] = Field(default=[], max_length=200)
+    """Empty for the whole region."""
+    reason: str = Field(default="", max_length=LONGEST_REASON)
+
+
+class PromotionIn(MoveIn):
+    """A promotion."""
+
+    live: str | None = Field(default=None, max_length=200)
+    """The live model's name (or digest) as the caller saw it, empty for HUB_MODEL's; another answers 409."""
+
+
+class RollbackIn(MoveIn):
+    """A roll-back."""
+
+    live: str = Field(max_length=200)
+    """The model to be taken off; another that is live answers 409."""
+
+
+class PlaceOut(BaseModel):
+    """Where a model stands in one place."""
+
+    hospital: str | None
+    """None for the region."""
+    state: ModelState
+    since: datetime
+
+
+class ModelOut(BaseModel):
+    """One model."""
+
+    name: str
+    digest: str
+    state: ModelState
+    """In the region."""
+    places: list[PlaceOut]
+    assessed: list[str]
+    engine: str
+    golden_off_by: float
+    registered_by: str
+    registered_at: datetime
+
+
+class StepOut(BaseModel):
+    """One thing done to a model."""
+
+    number: int
+    hospital: str | None
+    verb: ModelVerb
+    before: ModelState
+    after: ModelState
+    reason: str
+    overridden: list[str]
+    by: str
+    at: datetime
+
+
+class ModelHistoryOut(ModelOut):
+    """One model and what was done to it, newest first."""
+
+    history: list[StepOut]
+
+
+class BackOut(BaseModel):
+    """What a roll-back did in one place."""
+
+    hospital: str | None
+    retired: str
+    live: str | None
+    """None: the region's model for a hospital, HUB_MODEL's for the region."""
+
+
+@router.get("")
+def list_registered(viewer: ModelKeeper, session: Look) -> Sequence[ModelOut]:
+    """Every model, the newest first."""
+    places = placements(session)
+    return [ModelOut(**_columns(each, places)) for each in list_models(session)]
+
+
+@router.post("/rollback", responses=responses(409))
+def take_back(body: RollbackIn, viewer: ModelKeeper, session: Work) -> Sequence[BackOut]:
+    """Take the live model off; the one before it reads again, from the next study on."""
+    done = roll_back(session, viewer, body.hospitals, reason=body.reason, seen=body.live)
+    return [
+        BackOut(hospital=place or None, retired=model.name, live=before.name if before else None)
+        for place, model, before in done
+    ]
+
+
+@router.get("/{name}")
+def read_model(name: str, viewer: ModelKeeper, session: Look) -> ModelHistoryOut:
+    """One model with its history."""
+    model = find_model(session, name)
+    steps = steps_of(session, model, limit=HISTORY)
+    return ModelHistoryOut(
+        **_columns(model, placements(session)), history=[_step_out(each) for each in steps]
+    )
+
+
+@router.post("/{name}/shadow", responses=responses(409))
+def let_shadow(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> ModelOut:
+    """Let a model read beside the live one."""
+    return _out(session, shadow_model(session, viewer, name, body.hospitals, reason=body.reason))
+
+
+@router.post("/{name}/promote", responses=responses(409))
+def put_live(name: str, body: PromotionIn, viewer: ModelKeeper, session: Work) -> ModelOut:
+    """Let a model read the studies, from the next one on."""
+    return _out(
+        session,
+        promote_model(session, viewer, name, body.hospitals, reason=body.reason, seen=body.live),
+    )
+
+
+@router.post("/{name}/retire", responses=responses(409))
+def retire(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> ModelOut:
+    """Have a candidate or a shadow read no more."""
+    return _out(session, retire_model(session, viewer, name, body.hospitals, reason=body.reason))
+
+
+def _out(session: Session, model: Model) -> ModelOut:
+    return ModelOut(**_columns(model, placements(session)))
+
+
+def _columns(model: Model, places: Sequence[Placement]) -> dict[str, Any]:
+    own = [each for each in places if each.model_id == model.id]
+    return {
+        "name": model.name,
+        "digest": model.digest,
+        "state": next((each.state for each in own if each.place == REGION), ModelState.CANDIDATE),
+        "places": [PlaceOut(hospital=e.place or None, state=e.state, since=e.since) for e in own],
+        "assessed": model.assessed,
+        "engine": model.engine,
+        "golden_off_by": model.golden_off_by,
+        "registered_by": model.registered_by,
+        "registered_at": model.registered_at,
+    }
+
+
+def _step_out(step: ModelStep) -> StepOut:
+    return StepOut(
+        number=step.id,
+        hospital=step.place or None,
+        verb=step.verb,
+        before=step.before,
+        after=step.after,
+        reason=step.reason,
+        overridden=step.gates,
+        by=step.by,
+        at=step.at,
+    )

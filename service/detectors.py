@@ -1,0 +1,128 @@
+"""Detectors: the packages that a worker reads with, as the registry says, changed between two studies.
+
+A package is loaded when the first study wants it, and proven again by its golden studies. One that fails is
+not used: the package that read there before goes on, and the fault is in the model's history.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from model.detect import Detector
+from model.weights import BadArtefact
+from service.accounts import OPERATOR, Viewer
+from service.db import session_scope
+from service.model_states import ModelVerb
+from service.models import REGION, Model, ModelStep, note_step
+from service.placements import models_at, state_in
+
+log = logging.getLogger(__name__)
+
+HUB = Viewer("hub", OPERATOR.role, None)
+"""In whose name a worker notes a fault."""
+KEPT = 3
+"""Packages in memory at once: the region's, a canary's, and the one before."""
+
+Open = Callable[[Path], Detector]
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What is needed to load a model, without its row."""
+
+    number: int
+    name: str
+    digest: str
+    folder: str
+
+
+class Detectors:
+    """The packages of one worker.
+
+    Args:
+        engine: The rows.
+        data: HUB_DATA, where registered packages lie.
+        shipped: The package of HUB_MODEL, for where no model is live.
+        load: Loads and proves a package.
+    """
+
+    def __init__(self, engine: Engine, data: Path, shipped: Detector, load: Open | None = None) -> None:
+        self._engine = engine
+        self._data = data
+        self._load = load or Detector
+        self._shipped = shipped
+        self._kept: OrderedDict[str, Detector] = OrderedDict()
+        self._faulty: set[str] = set()
+        self._last: dict[str, Detector] = {}
+        self._lock = threading.Lock()
+
+    def named(self, session: Session, hcode: str | None) -> tuple[str, str]:
+        """Name and digest of the package that reads a hospital's studies now."""
+        if live := models_at(session, hcode).live:
+            return live.name, live.digest
+        return self._shipped.artefact.name, self._shipped.artefact.digest
+
+    def at(self, hcode: str | None) -> Detector:
+        """The package that reads a hospital's studies, ready; call it with no session open."""
+        with session_scope(self._engine, write=False) as session:
+            live = models_at(session, hcode).live
+            wanted = package_of(live) if live else None
+        with self._lock:
+            detector = self._shipped if wanted is None else self._ready(wanted)
+            if detector is None:
+                return self._last.get(hcode or REGION, self._shipped)
+            self._last[hcode or REGION] = detector
+            return detector
+
+    def _ready(self, wanted: Package) -> Detector | None:
+        if wanted.digest == self._shipped.artefact.digest:
+            return self._shipped
+        if wanted.digest in self._faulty:
+            return None
+        if wanted.digest not in self._kept:
+            try:
+                self._kept[wanted.digest] = self._proven(wanted)
+            except (BadArtefact, OSError, ValueError) as fault:
+                self._faulty.add(wanted.digest)
+                self._note(wanted, str(fault))
+                return None
+            log.info("model package loaded", extra={"model": wanted.name, "digest": wanted.digest})
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(wanted.digest)
+        return self._kept[wanted.digest]
+
+    def _proven(self, wanted: Package) -> Detector:
+        detector = self._load(self._data / wanted.folder)
+        if detector.artefact.digest != wanted.digest:
+            raise BadArtefact(
+                f"{wanted.folder} has the digest {detector.artefact.digest[:12]}, "
+                f"{wanted.name} was registered with {wanted.digest[:12]}"
+            )
+        return detector
+
+    def _note(self, wanted: Package, why: str) -> None:
+        log.critical("a model package cannot be used", extra={"model": wanted.name, "why": why})
+        with session_scope(self._engine) as session:
+            newest = session.scalar(
+                select(ModelStep)
+                .where(ModelStep.model_id == wanted.number)
+                .order_by(ModelStep.id.desc())
+                .limit(1)
+            )
+            if newest is not None and newest.verb is ModelVerb.FAULT:
+                return
+            model = session.get_one(Model, wanted.number)
+            state = state_in(session, model, REGION)
+            note_step(session, HUB, model, REGION, ModelVerb.FAULT, state, state, reason=why)
+
+
+def package_of(model: Model) -> Package:
+    """What is needed to load a model."""
+    return Package(model.id, model.name, model.digest, model.folder)

@@ -1,0 +1,89 @@
+"""A model package on its way into the hub: copied whole, safe on disk, and proven by its golden studies."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.detect import Detector
+from model.stroke import StrokeType
+from model.weights import BadArtefact, load_artefact
+from service.errors import BadRequest
+
+MODELS = "models"
+"""In HUB_DATA."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """A package that lies safe in the hub's data, as `models.register_model` writes it down."""
+
+    name: str
+    digest: str
+    folder: str
+    """In HUB_DATA."""
+    assessed: tuple[StrokeType, ...]
+    engine: str
+    golden_off_by: float
+
+
+def take_in(path: Path, data: Path, *, threads: int | None = None) -> TakenIn:
+    """Copy a package into the hub's data and prove the copy; a package that is there is proven again.
+
+    Args:
+        path: Folder of the package.
+        data: HUB_DATA.
+        threads: Of the engine that proves it.
+
+    Raises:
+        BadRequest: files are missing, changed or too many, or no engine reproduces the golden studies;
+        nothing of it stays.
+    """
+    try:
+        artefact = load_artefact(path)
+        folder = Path(MODELS) / f"{artefact.name}+{artefact.digest[:8]}"
+        if folder.parent != Path(MODELS):
+            raise BadArtefact(f"{artefact.name!r} is no name of a package: it must be one part of a path")
+        if (data / folder).is_dir():
+            return _proven(data / folder, folder, threads)
+        return _copied(path, data, folder, threads)
+    except (BadArtefact, OSError, KeyError, ValueError) as refusal:
+        raise BadRequest(f"the package is refused: {refusal}") from refusal
+
+
+def _proven(place: Path, folder: Path, threads: int | None) -> TakenIn:
+    detector = Detector(place, threads=threads)
+    artefact = detector.artefact
+    return TakenIn(
+        name=artefact.name,
+        digest=artefact.digest,
+        folder=folder.as_posix(),
+        assessed=artefact.assessed,
+        engine=detector.engine,
+        golden_off_by=detector.golden_off_by,
+    )
+
+
+def _copied(path: Path, data: Path, folder: Path, threads: int | None) -> TakenIn:
+    """All files, each on disk, and proven, before the folder has its name."""
+    target = data / folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".arriving-") as scratch:
+        copy = Path(scratch) / target.name
+        shutil.copytree(path, copy)
+        for each in (*copy.rglob("*"), copy):
+            _sync(each)
+        taken = _proven(copy, folder, threads)
+        copy.rename(target)
+    _sync(target.parent)
+    _sync(data)
+    return taken
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

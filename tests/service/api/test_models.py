@@ -1,0 +1,50 @@
+"""Models over HTTP: their places, the verbs, and what two people hear."""
+
+import pytest
+from sqlalchemy import Engine
+
+from service.accounts import Role
+from service.db import session_scope
+from tests.service.api.conftest import SignIn
+from tests.service.factories import LOEI, UDON
+from tests.service.modelling import registered_model
+
+pytestmark = pytest.mark.one_database  # the verbs are tested beside them
+A, B = "stroke-ct-0.5.0", "stroke-ct-0.6.0"
+
+
+@pytest.fixture(autouse=True)
+def two(engine: Engine) -> None:
+    with session_scope(engine) as session:
+        for name in (A, B):
+            registered_model(session, name)
+
+
+def test_a_model_from_shadow_to_live_and_back(signed_in: SignIn) -> None:
+    client = signed_in(Role.ML, None)
+    assert [each["name"] for each in client.get("/api/v1/models").json()] == [B, A]
+    answer = client.post(f"/api/v1/models/{A}/shadow", json={"reason": "new heads"})
+    assert answer.json()["places"] == [
+        {"hospital": None, "state": "shadow", "since": answer.json()["places"][0]["since"]}
+    ]
+    client.post(f"/api/v1/models/{A}/promote", json={"live": ""}).raise_for_status()
+    late = client.post(f"/api/v1/models/{B}/promote", json={"live": ""})
+    assert (late.status_code, late.json()["type"]) == (409, "urn:imaging-hub:problem:Changed")
+    assert A in late.json()["detail"]
+    client.post(f"/api/v1/models/{B}/promote", json={"hospitals": [UDON], "live": ""}).raise_for_status()
+    one = client.get(f"/api/v1/models/{B}").json()
+    assert (one["state"], [each["hospital"] for each in one["places"]]) == ("candidate", [UDON])
+    assert [step["verb"] for step in one["history"]] == ["promote", "register"]
+    back = client.post("/api/v1/models/rollback", json={"live": A, "reason": "alarms"})
+    assert back.json() == [{"hospital": None, "retired": A, "live": None}]
+    assert client.post("/api/v1/models/rollback", json={"live": A}).status_code == 409
+    assert client.post("/api/v1/models/rollback", json={}).status_code == 422
+    assert client.post(f"/api/v1/models/{A}/retire", json={}).status_code == 409
+
+
+def test_an_account_of_one_hospital_moves_no_model_elsewhere(signed_in: SignIn) -> None:
+    client = signed_in(Role.ML, UDON)
+    for hospitals in ([], [LOEI]):
+        answer = client.post(f"/api/v1/models/{A}/shadow", json={"hospitals": hospitals})
+        assert answer.status_code == 403
+    assert client.post(f"/api/v1/models/{A}/shadow", json={"hospitals": [UDON]}).status_code == 200
