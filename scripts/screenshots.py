@@ -31,6 +31,8 @@ from service.web.page import NAVIGATION
 WIDTHS = {1440: 900, 1024: 768, 390: 844}
 THEMES = ("dark", "light")
 LANGUAGES = ("th", "en")
+SILENT = "10705"
+"""The hospital at which the AI only watches."""
 DEFECTS = Path(__file__).with_name("defects.js")
 DOORS = """
 [[provider]]
@@ -112,7 +114,7 @@ def work(client: httpx.Client) -> None:
         place = f"/api/v1/studies/{study['study_instance_uid']}"
         client.post(f"{place}/review", json={"verdict": verdict, "present": []}).raise_for_status()
         client.post(f"{place}/report", json={"text": text}).raise_for_status()
-    client.post("/api/v1/hospitals/10705/mode", json={"mode": "silent"}).raise_for_status()
+    client.post(f"/api/v1/hospitals/{SILENT}/mode", json={"mode": "silent"}).raise_for_status()
 
 
 def pictures(browser: Browser, address: str, client: httpx.Client, password: str, out: Path) -> list[str]:
@@ -189,7 +191,9 @@ def main() -> None:
                 httpx.Client(base_url=address, headers=others, timeout=30) as receiver,
                 other_pacs(demo.DEMO / "other-pacs") as pacs,
             ):
-                away = next(each for each in flagged if demo.CALLERS.get(each.calling_ae) != RECEIVER)
+                # of a hospital where the AI only watches no result travels, and the demo waits for one
+                here = (RECEIVER, SILENT)
+                away = next(each for each in flagged if demo.CALLERS.get(each.calling_ae) not in here)
                 hand_off(client, receiver, away.study_instance_uid, pacs, demo.say)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             wrong = pictures(browser, address, client, password, arguments.out)

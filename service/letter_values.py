@@ -163,6 +163,8 @@ def _told(details: ReferralDetails, at: datetime, words: Words) -> list[list[str
     rows.append([words("detail.anticoagulant"), words(f"anticoagulant.{details.anticoagulant.value}")])
     if details.last_dose_at:
         rows.append([words("detail.last_dose_at"), words.moment(details.last_dose_at)])
+    if details.care:
+        rows.append([words("detail.care"), ", ".join(words(f"care.{each.value}") for each in details.care)])
     for name in ("allergies", "escort"):
         if text := getattr(details, name):
             rows.append([words(f"detail.{name}"), text])

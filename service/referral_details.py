@@ -4,6 +4,7 @@ Times have a time zone. Whatever is not known is left out: no default here looks
 """
 
 import re
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator
@@ -16,6 +17,17 @@ CITIZEN_ID_DIGITS = 13
 Line = Annotated[str, AfterValidator(clean), StringConstraints(strip_whitespace=True, max_length=200)]
 
 
+class Care(StrEnum):
+    """What was done so that the patient can travel (43 files, CARE_REFER)."""
+
+    AIRWAY = "airway"
+    BREATHING = "breathing"
+    IV_LINE = "iv_line"
+    BLEEDING = "bleeding"
+    SPLINT = "splint"
+    OTHER = "other"
+
+
 class ReferralDetails(Condition):
     """The clinical part of a referral (standards 4.4)."""
 
@@ -26,6 +38,7 @@ class ReferralDetails(Condition):
     request: Paragraph = Field(default="", description="what is asked of the receiving hospital, and why")
     history: Paragraph = ""
     treatment: Paragraph = Field(default="", description="given so far")
+    care: list[Care] = Field(default_factory=list, max_length=20, description="done before the transfer")
     last_known_well_at: AwareDatetime | None = None
     platelets: int | None = Field(default=None, ge=0, le=3_000_000, description="per microlitre")
     allergies: Line = ""
@@ -35,6 +48,11 @@ class ReferralDetails(Condition):
     doctor: Line = ""
     licence: Line = ""
     telephone: Line = ""
+
+    @field_validator("care")
+    @classmethod
+    def _once(cls, done: list[Care]) -> list[Care]:
+        return [each for each in Care if each in done]
 
     @field_validator("citizen_id")
     @classmethod

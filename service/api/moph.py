@@ -117,7 +117,7 @@ def read_files_of_hospital(
     since: Annotated[date, Query(description="first day, in Thailand")],
     until: Annotated[date, Query(description="last day, in Thailand")],
 ) -> Response:
-    """REFER_HISTORY, CLINICAL_REFER, INVESTIGATION_REFER and REFER_RESULT of what changed on these days."""
+    """REFER_HISTORY, CLINICAL_, CARE_ and INVESTIGATION_REFER, REFER_RESULT of what changed on these days."""
     start, end = days_in_thailand(since, until)
     sent, received = refers_of(session, viewer, hcode, since=start, until=end)
     content = write_files(sent, received, now())

@@ -123,7 +123,8 @@ def _told(referral: Referral, subject: Resource) -> Resource:
         "urgency": referral.urgency,
         "needs": referral.needs,
         "answer_by": moment(referral.answer_by),
-        "details": details_of(referral).model_dump(mode="json"),
+        # what is not told is left out: a neighbour of an older version knows no newer field
+        "details": details_of(referral).model_dump(mode="json", exclude_defaults=True),
     }
     data = base64.b64encode(json.dumps(content, ensure_ascii=False).encode()).decode()
     return {

@@ -15,6 +15,7 @@ from typing import Final
 from service.moph.records import (
     Record,
     Value,
+    care_refer,
     clinical_refer,
     investigation_refer,
     refer_history,
@@ -64,6 +65,13 @@ COLUMNS: Final[Mapping[str, Mapping[str, int]]] = {
         "CLINICALNAME": TEXT,
         "CLINICALVALUE": 6,
         "CLINICALRESULT": TEXT,
+        "D_UPDATE": MOMENT,
+    },
+    "CARE_REFER": {
+        "HOSPCODE": 5,
+        "REFERID": 10,
+        "REFERID_PROVINCE": 15,
+        "CARETYPE": 1,
         "D_UPDATE": MOMENT,
     },
     "INVESTIGATION_REFER": {
@@ -117,6 +125,7 @@ def write_files(sent: Sequence[Refer], received: Sequence[Refer], at: datetime) 
     kinds: dict[str, list[Record]] = {
         "REFER_HISTORY": [refer_history(each) for each in sent],
         "CLINICAL_REFER": [row for each in sent for row in clinical_refer(each)],
+        "CARE_REFER": [row for each in sent for row in care_refer(each)],
         "INVESTIGATION_REFER": [row for each in sent for row in investigation_refer(each)],
         "REFER_RESULT": [row for each in received if (row := refer_result(each)) is not None],
     }

@@ -1,7 +1,6 @@
-"""The ministry's records of one referral: REFER_HISTORY, CLINICAL_REFER, INVESTIGATION_REFER, REFER_RESULT.
+"""The records of one referral: REFER_HISTORY, CLINICAL_, CARE_ and INVESTIGATION_REFER, REFER_RESULT.
 
-Plain functions from values to values. CARE_REFER is not made: its care types (airway, breathing, line,
-bleeding, splint) are told to the hub only as free text, and a type read out of prose would be made up.
+Plain functions from values to values. CARE_REFER has what the doctor ticked; nothing is read out of prose.
 Standards 3.4.
 """
 
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from service.moph.refers import Ptypedis, Refer
+from service.referral_details import Care
 from service.referral_states import Reason, ReferralState
 
 Value = str | int | float | datetime | None
@@ -22,6 +22,15 @@ DIAGNOSE_AND_TREAT, SEND_BACK = "1", "6"
 """CAUSEOUT."""
 ACCEPTED, REFUSED, DIED_IN_TRANSIT, NOT_FOUND, OTHER = "1", "2", "3", "4", "5"
 """REFER_RESULT."""
+
+CARETYPE: Final[Mapping[Care, str]] = {
+    Care.AIRWAY: "1",
+    Care.BREATHING: "2",
+    Care.IV_LINE: "3",
+    Care.BLEEDING: "4",
+    Care.SPLINT: "5",
+    Care.OTHER: "6",
+}
 
 GLUCOSE, INR, PLATELETS, HEAD_CT = "2339-0", "6301-6", "777-3", "24725-4"
 """LOINC: glucose in blood (mass), INR, platelets in blood (number), CT of the head."""
@@ -96,6 +105,14 @@ def clinical_refer(refer: Refer) -> list[Record]:
             "D_UPDATE": refer.updated_at,
         }
         for name, value in refer.findings
+    ]
+
+
+def care_refer(refer: Refer) -> list[Record]:
+    """One row a kind of care given before the patient left; none where nothing was ticked."""
+    return [
+        {**_key(refer), "CARETYPE": CARETYPE[each], "D_UPDATE": refer.updated_at}
+        for each in refer.details.care
     ]
 
 

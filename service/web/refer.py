@@ -19,7 +19,7 @@ from service.errors import BadRequest, NotAllowed
 from service.findings import analysis_of
 from service.flags import flags_of
 from service.hospitals import hospital_names
-from service.referral_details import ReferralDetails
+from service.referral_details import Care, ReferralDetails
 from service.referral_steps import last_contact, request_referral
 from service.referrals import may_refer, open_draft
 from service.reviews import standing_review
@@ -71,6 +71,7 @@ def show_form(uid: Uid, entry: Browser, request: Request, session: Look) -> Resp
         "told": _told_before(session, study, viewer),
         "contact": last_contact(session, viewer.username),
         "anticoagulants": list(Anticoagulant),
+        "cares": list(Care),
         "names": _names(session, request),
     }
     note_read(request, session, viewer, "study.read", study_id=study.id)
@@ -120,6 +121,7 @@ def send_form(
     platelets: Annotated[str, Form(max_length=8)] = "",
     anticoagulant: Annotated[str, Form(max_length=20)] = "unknown",
     allergies: Annotated[str, Form(max_length=200)] = "",
+    care: Annotated[list[Care] | None, Form()] = None,
     escort: Annotated[str, Form(max_length=200)] = "",
     right: Annotated[str, Form(max_length=200)] = "",
     citizen_id: Annotated[str, Form(max_length=20)] = "",
@@ -141,6 +143,7 @@ def send_form(
         "last_dose_at": thai_moment(last_dose_at) if last_dose_at.strip() else None,
         "anticoagulant": anticoagulant,
         "allergies": allergies,
+        "care": care or [],
         "escort": escort,
         "right": right,
         "citizen_id": citizen_id,

@@ -13,9 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.moph.files import COLUMNS, TEXT, text_file, write_files
-from service.moph.records import clinical_refer, investigation_refer, refer_history, refer_result
+from service.moph.records import (
+    care_refer,
+    clinical_refer,
+    investigation_refer,
+    refer_history,
+    refer_result,
+)
 from service.moph.refers import HeadCt, Origin, Outcome, Refer
-from service.referral_details import ReferralDetails
+from service.referral_details import Care, ReferralDetails
 from service.referral_states import REASONS, Reason, ReferralState, Verb
 
 AT = datetime(2026, 11, 28, 1, 30, tzinfo=UTC)
@@ -125,6 +131,19 @@ class TestClinicalAndInvestigation:
         ]
         assert {row["DATETIME_ASSESS"] for row in rows} == {AT}
 
+    def test_care_is_what_was_ticked_once_each_and_nothing_else(self) -> None:
+        told = {"care": ["iv_line", "airway", "iv_line", "other"], "treatment": "splint, oxygen"}
+        rows = care_refer(refer(told=told))
+        assert [row["CARETYPE"] for row in rows] == ["1", "3", "6"]
+        assert {(row["HOSPCODE"], row["REFERID"], row["REFERID_PROVINCE"]) for row in rows} == {
+            ("11014", "69-000123", "1101469-000123")
+        }
+        assert care_refer(refer(told={"treatment": "splint, oxygen"})) == []
+        assert text_file("CARE_REFER", rows[:1]).split("\r\n")[:2] == [
+            "HOSPCODE|REFERID|REFERID_PROVINCE|CARETYPE|D_UPDATE",
+            "11014|69-000123|1101469-000123|1|20261128083500",
+        ]
+
     def test_blood_has_no_time_and_the_ct_has_its_own(self) -> None:
         ct = HeadCt(AT - timedelta(hours=1), "CT BRAIN", "hyperdensity", AT)
         rows = investigation_refer(refer(told={"inr": 1.2, "platelets": 200_000, "glucose": 90}, ct=ct))
@@ -192,6 +211,7 @@ def refers(draw: st.DrawFn) -> Refer:
         "nihss": draw(st.none() | st.integers(0, 42)),
         "gcs": draw(st.none() | st.integers(3, 15)),
         "inr": draw(st.none() | st.floats(0.1, 30)),
+        "care": draw(st.lists(st.sampled_from(Care))),
         "citizen_id": draw(st.just("") | st.text(string.digits, min_size=13, max_size=13)),
     }
     return refer(

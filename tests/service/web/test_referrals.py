@@ -1,6 +1,7 @@
 """The pages of referrals: from a study's page to the reply, by two people at two hospitals."""
 
 import re
+import zipfile
 from io import BytesIO
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def sender(enter: Enter, engine: Engine) -> Person:
     return enter(Role.REFERRER, SMALL)
 
 
-def sent(sender: Person, **changes: str) -> str:
+def sent(sender: Person, **changes: str | list[str]) -> str:
     values = {"to": UDON, "urgency": "2", "need": "neurosurgery", "diagnosis": "ICH", "doctor": "Dr. A"}
     told = {"request_text": "bed", "nihss": "9", "onset_at": "2026-11-28T01:30"}
     answer = sender.post(FORM, {**values, **told, **changes})
@@ -55,6 +56,14 @@ def test_the_form_is_filled_in_with_what_the_hub_knows(sender: Person) -> None:
     other = sender.get(f"{FORM}/destinations", params={"need": "ct"}).text
     assert "<html" not in other
     assert 'name="to"' in other
+
+
+def test_care_before_the_transfer_is_ticked_and_reaches_page_letter_and_files(sender: Person) -> None:
+    place = sent(sender, care=["airway", "iv_line"])
+    assert "ทางเดินหายใจ, เปิดเส้นเลือด" in sender.get(place).text
+    with zipfile.ZipFile(BytesIO(sender.get(f"/api/v1{place}/43-files.zip").content)) as files:
+        lines = files.read("CARE_REFER.txt").decode().split("\r\n")
+    assert [line.split("|")[3] for line in lines[1:-1]] == ["1", "3"]
 
 
 def test_the_whole_way_by_two_people(sender: Person, enter: Enter, engine: Engine) -> None:
