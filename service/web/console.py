@@ -46,6 +46,11 @@ class HospitalRow:
     budget: AlertBudget | None
     """None where nothing was ever flagged."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is more to say than that all is as usual."""
+        return self.budget is not None or self.mode is not Mode.LIVE
+
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
