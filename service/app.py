@@ -94,6 +94,7 @@ from service.web import (
     worklist,
 )
 from service.web import accounts as accounts_page
+from service.web import audit as audit_page
 from service.web import cases as cases_page
 from service.web import clock as clock_page
 from service.web import consults as consults_page
@@ -182,6 +183,7 @@ PARTS = (
     offer,
     selftest,
     forms_page,
+    audit_page,
     neighbours_page,
     subscriptions_page,
     moph_page,
