@@ -7,9 +7,9 @@ import numpy as np
 from scipy import ndimage
 
 from model.calibration import Floats
-from training.bleeds import somewhere, wobble
+from training.bleeds import somewhere, turned, wobble
 from training.cases import Case, FloatArray
-from training.ground import Ground
+from training.ground import Ground, bounds
 from training.ischaemia import capsule
 
 Decoy = Callable[[Ground, FloatArray, np.random.Generator], FloatArray]
@@ -35,8 +35,12 @@ def add_decoys(ground: Ground, rng: np.random.Generator, count: int) -> FloatArr
 
 def _mix(hu: FloatArray, weight: Floats, value: float) -> FloatArray:
     """Lay something brighter over the head, with the soft edge of a scanner."""
-    soft = ndimage.gaussian_filter(np.clip(weight, 0, 1), (0.25, 0.5, 0.5))
-    mixed: FloatArray = hu + soft * np.maximum(value - hu, 0)
+    where = bounds(weight > 0, margin=4)
+    if where is None:
+        return hu
+    soft = ndimage.gaussian_filter(np.clip(weight[where], 0, 1).astype(np.float32), (0.25, 0.5, 0.5))
+    mixed = hu.copy()
+    mixed[where] += soft * np.maximum(value - hu[where], 0)
     return mixed
 
 
@@ -199,7 +203,7 @@ def _rings(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArr
 def _scalp(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A haematoma of the scalp over one part of the head."""
     angle = np.arctan2(ground.across_mm, -ground.along_mm)
-    away = np.abs(np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi)))))
+    away = turned(angle, rng.uniform(-np.pi, np.pi))
     level = np.clip(1 - ((ground.up_mm - rng.uniform(0, 45)) / rng.uniform(12, 30)) ** 2, 0, 1)
     thick = rng.uniform(4, 16) * np.clip(1 - (away / rng.uniform(0.3, 0.8)) ** 2, 0, 1) * level
     swollen = hu.copy()
@@ -215,7 +219,7 @@ def _scalp(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArr
 def _fracture(ground: Ground, hu: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A gap in the skull."""
     angle = np.arctan2(ground.across_mm, -ground.along_mm) + 0.004 * ground.up_mm * rng.normal(0, 1)
-    away = np.abs(np.angle(np.exp(1j * (angle - rng.uniform(-np.pi, np.pi)))))
+    away = turned(angle, rng.uniform(-np.pi, np.pi))
     gap = np.clip(1.2 - away * np.hypot(ground.across_mm, ground.along_mm) / rng.uniform(0.6, 1.4), 0, 1)
     level = np.abs(ground.up_mm - rng.uniform(0, 40)) < rng.uniform(10, 35)
     weight = gap * level * (hu > 150) * ~ground.inside

@@ -219,3 +219,15 @@ def measure_grain(hu: FloatArray, plain: BoolArray) -> tuple[float, float]:
     # neighbours of white noise blurred with a Gaussian agree by exp(-1 / (4 sigma^2))
     blur = float(np.sqrt(-1 / (4 * np.log(np.clip(like + 0.05, 0.02, 0.85)))))
     return float(np.clip(spread, 0.5, 12.0)), blur
+
+
+def bounds(mask: BoolArray, *, margin: int) -> tuple[slice, slice, slice] | None:
+    """The box round a mask, wider by a margin of pixels and one slice; None of an empty mask."""
+    found = ndimage.find_objects(mask.astype(np.int8))
+    if not found:
+        return None
+    z, y, x = (
+        slice(max(s.start - m, 0), min(s.stop + m, n))
+        for s, m, n in zip(found[0], (1, margin, margin), mask.shape, strict=True)
+    )
+    return z, y, x

@@ -13,11 +13,13 @@ from scipy import ndimage
 from model.stroke import StrokeType
 from training.bleeds import BLEEDS, wobble
 from training.cases import IGNORE_BIT, Case, FloatArray, pack_masks
-from training.ground import BoolArray, Ground
+from training.ground import BoolArray, Ground, bounds
 from training.ischaemia import clot, darken, territory
 
 MIN_MM3 = 60.0
 """Smaller lesions are not drawn: no label could rest on them."""
+MIN_CHANGE_HU = 5.0
+"""Bleeds that are less bright than this above what they cover are drawn anew."""
 MASK_FROM = {StrokeType.SAH: 0.4, StrokeType.SDH: 0.4, StrokeType.HYPERDENSE_ARTERY: 0.35}
 """Weight from which a voxel counts, where it is not a half: thin things never fill one."""
 TRIES = 3
@@ -61,7 +63,7 @@ def insert_case(
                 if kind in ISCHAEMIC
                 else bleed(ground, hu, kind, rng, factor, blood=True)
             )
-            if mask.sum() * grid_mm**2 * ground.spacing_mm > (8 if kind in ISCHAEMIC else MIN_MM3):
+            if large_enough(mask, ground, kind) and (kind in ISCHAEMIC or shows(painted - hu, mask)):
                 hu, masks[str(kind)] = painted, mask
                 break
     if not masks:
@@ -78,6 +80,16 @@ def insert_case(
         known_masks=tuple(dict.fromkeys([*case.card.known_masks, *masks])),
     )
     return Case(card, np.round(hu).astype(np.int16), bits)
+
+
+def large_enough(mask: BoolArray, ground: Ground, kind: StrokeType) -> bool:
+    """Whether a lesion has a size that a label can rest on; a clot in an artery is small."""
+    return bool(mask.sum() * ground.grid_mm**2 * ground.spacing_mm > (8 if kind in ISCHAEMIC else MIN_MM3))
+
+
+def shows(change: FloatArray, mask: BoolArray) -> bool:
+    """Whether a bleed is brighter than what it covers: nobody is judged on what nobody could see."""
+    return bool(change[mask].mean() > MIN_CHANGE_HU)
 
 
 def twin_case(case: Case, ground: Ground, *, seed: int, grid_mm: float) -> Case:
@@ -110,12 +122,12 @@ def bleed(
     ground: Ground, hu: FloatArray, kind: StrokeType, rng: np.random.Generator, size: float, *, blood: bool
 ) -> tuple[FloatArray, BoolArray]:
     """Paint one bleed, or tissue in its place; return the head and the mask of the bleed."""
-    weight = np.clip(BLEEDS[kind](ground, rng, size), 0, 1) * ground.inside
-    weight = ndimage.gaussian_filter(weight.astype(np.float32), (0.3, 0.55, 0.55), truncate=2.5)
-    weight[(weight < 0.01) | ~ground.inside] = 0
-    where = bounds(weight > 0, margin=12)
+    weight = (np.clip(BLEEDS[kind](ground, rng, size), 0, 1) * ground.inside).astype(np.float32)
+    where = bounds(weight > 0, margin=14)
     if where is None:
         return hu, np.zeros(hu.shape, np.bool_)
+    weight[where] = ndimage.gaussian_filter(weight[where], (0.3, 0.55, 0.55), truncate=2.5)
+    weight[(weight < 0.01) | ~ground.inside] = 0
     if kind is StrokeType.IPH and weight.sum() * ground.grid_mm**2 * ground.spacing_mm > 1000 * PUSHING_ML:
         hu = push(ground, hu, weight > 0.5, float(rng.uniform(0.1, 0.35)))
     out = hu.copy()
@@ -171,18 +183,6 @@ def tissue_like(hu: FloatArray, inside: BoolArray) -> FloatArray:
     share = ndimage.gaussian_filter(held, (0, 1.6, 1.6))
     plain: FloatArray = np.where(share > 0.05, total / np.maximum(share, 0.05), hu)
     return plain
-
-
-def bounds(mask: BoolArray, *, margin: int) -> tuple[slice, slice, slice] | None:
-    """The box round a mask, wider by a margin of pixels and one slice; None of an empty mask."""
-    found = ndimage.find_objects(mask.astype(np.int8))
-    if not found:
-        return None
-    z, y, x = (
-        slice(max(s.start - m, 0), min(s.stop + m, n))
-        for s, m, n in zip(found[0], (1, margin, margin), mask.shape, strict=True)
-    )
-    return z, y, x
 
 
 def push(ground: Ground, hu: FloatArray, mask: BoolArray, yields: float) -> FloatArray:

@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from model.stroke import StrokeType
 from training.cases import Case, load_cases, save_case
 from training.decoys import decoy_case
@@ -20,11 +22,14 @@ from training.phantoms import phantom_case, template_case
 from training.recipe import Recipe
 from training.sich import bleeding_case, clean_case, read_patients, read_study
 from training.template import load_template
+from training.youth import rejuvenated
 
-CASES_VERSION = 4
+CASES_VERSION = 5
 """Raised whenever simulator, painting or decoys draw other pixels from an equal recipe."""
 HEADS_AT_ONCE = 8
 TELL_EVERY_S = 5.0
+YOUNG = 3
+"""Every third head that something is painted into is made young first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +134,13 @@ def head_cases(recipe: Recipe, sich: Path, patient: str) -> Iterator[Case]:
     if ground is None:
         return
     first = int(patient) * 100
+    young = rejuvenated(ground, np.random.default_rng((3, first)))
     for seed in range(first, first + recipe.num_decoys):
-        yield decoy_case(clean, ground, seed=seed)
+        yield decoy_case(clean, young if seed % YOUNG == 0 else ground, seed=seed)
     for seed in range(first, first + recipe.num_twins):
-        yield twin_case(clean, ground, seed=seed, grid_mm=grid_mm)
+        yield twin_case(clean, young if seed % YOUNG == 1 else ground, seed=seed, grid_mm=grid_mm)
     for seed in range(first, first + recipe.num_painted):
-        painted = paint_case(clean, ground, seed=seed, grid_mm=grid_mm)
+        painted = paint_case(clean, young if seed % YOUNG == 2 else ground, seed=seed, grid_mm=grid_mm)
         if painted is not None:
             yield painted
     for seed in range(first, first + recipe.num_ischaemic):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from model.network import MASKS
@@ -12,13 +14,14 @@ from model.phantom import simulate_head
 from model.stroke import StrokeType
 from model.volume import load_head_ct
 from tests import hub
-from training.bleeds import BLEEDS
+from training.bleeds import BLEEDS, enlarged, turned
 from training.cases import Case, CaseCard
 from training.decoys import DECOYS, OUTSIDE, Decoy
 from training.ground import Ground, survey
 from training.implant import main
-from training.insert import insert_case, twin_case
+from training.insert import insert_case, shows, twin_case
 from training.paint import paint_case
+from training.youth import rejuvenated
 
 GRID_MM = 1.6
 
@@ -40,6 +43,49 @@ def old() -> tuple[Case, Ground]:
 
 def mask_of(case: Case, kind: StrokeType) -> np.ndarray:
     return (case.masks >> np.uint16(MASKS.index(kind)) & 1).astype(bool)
+
+
+class TestYouth:
+    def test_sulci_close_ventricles_shrink_and_nothing_else_moves(self, old: tuple[Case, Ground]) -> None:
+        ground = old[1]
+        young = rejuvenated(ground, np.random.default_rng(4))
+        assert young.csf.sum() < 0.6 * ground.csf.sum()
+        assert 0 < young.ventricles.sum() < ground.ventricles.sum()
+        outside = ~ground.inside
+        np.testing.assert_array_equal(young.hu[outside], ground.hu[outside])
+        firm = ndimage.binary_erosion(ground.inside & (ground.csf == 0), np.ones((1, 3, 3)), iterations=2)
+        assert np.abs(young.hu[firm] - ground.hu[firm]).max() < 1.0
+        filled = ground.inside & (ground.csf - young.csf > 0.6)
+        assert np.median(young.hu[filled]) > np.median(ground.hu[filled]) + 10
+
+    def test_a_young_head_can_be_painted(self, old: tuple[Case, Ground]) -> None:
+        case, ground = old
+        young = rejuvenated(ground, np.random.default_rng(4))
+        painted = insert_case(case, young, seed=3, grid_mm=GRID_MM, kinds=["edh"])
+        assert painted is not None
+        assert painted.card.labels["edh"] == 1
+
+
+class TestShapes:
+    @given(
+        factors=st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 9)),
+        seed=st.integers(0, 99),
+    )
+    @settings(max_examples=25, deadline=None)
+    def test_enlarging_says_what_scipy_says(self, factors: tuple[int, int, int], seed: int) -> None:
+        noise = np.random.default_rng(seed).standard_normal((4, 5, 6), dtype=np.float32)
+        shape = [max(2, n * f - 3) for n, f in zip(noise.shape, factors, strict=True)]
+        wanted = ndimage.zoom(noise, factors, order=1)[: shape[0], : shape[1], : shape[2]]
+        np.testing.assert_allclose(enlarged(noise, factors, shape), wanted, atol=1e-4)
+
+    def test_angles_turn_the_shorter_way(self) -> None:
+        angles = np.array([-3.0, 0.0, 3.0], np.float32)
+        np.testing.assert_allclose(turned(angles, 3.0), [2 * np.pi - 6, 3, 0], atol=1e-5)
+
+    def test_a_bleed_as_dark_as_brain_is_none(self, old: tuple[Case, Ground]) -> None:
+        mask = old[1].depth_mm > 20
+        assert not shows(np.full(mask.shape, 3.0, np.float32), mask)
+        assert shows(np.full(mask.shape, 9.0, np.float32), mask)
 
 
 class TestGround:
