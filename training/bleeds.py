@@ -50,7 +50,7 @@ def wobble(ground: Ground, rng: np.random.Generator, length_mm: float) -> FloatA
     coarse = np.maximum(1, np.floor(sigma / 1.5)).astype(int)
     shape = [-(-n // c) + 2 for n, c in zip(ground.hu.shape, coarse, strict=True)]
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma / coarse)
-    cut = enlarged(noise, coarse, ground.hu.shape)
+    cut = enlarged(noise, coarse.tolist(), ground.hu.shape)
     unit: FloatArray = cut / np.float32(cut.std() + 1e-6)
     return unit
 
