@@ -1,5 +1,7 @@
 """What the hub refuses to do, each refusal with the HTTP status that it answers."""
 
+from typing import Any
+
 
 class HubError(Exception):
     """A refusal that the caller can understand; the text never holds a patient's name or HN."""
@@ -10,6 +12,8 @@ class HubError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.members: dict[str, Any] = {}
+        """Of the problem document, beside those that each has (RFC 9457 3.2)."""
 
 
 class NotSignedIn(HubError):
@@ -91,6 +95,13 @@ class Changed(HubError):
 
     status = 409
     title = "Changed meanwhile"
+
+
+class GatesRefuse(HubError):
+    """A model is not shown to be as good as the one that reads; the text says by which figures."""
+
+    status = 409
+    title = "The gates refuse"
 
 
 class AlreadyReferred(HubError):

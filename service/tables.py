@@ -26,6 +26,7 @@ NAMES = (
     "deliveries",
     "descriptions",
     "disagreements",
+    "evaluations",
     "findings",
     "flags",
     "forms",

@@ -4,22 +4,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from service.api.access import Look, ModelKeeper, Work
 from service.api.problems import responses
+from service.evaluations import Report, add_evaluation
+from service.model_gates import GateName
 from service.model_states import ModelState, ModelVerb
 from service.models import REGION, Model, ModelStep, find_model, list_models, steps_of
 from service.placements import (
     Placement,
     placements,
-    promote_model,
     retire_model,
     roll_back,
     shadow_model,
 )
+from service.promotions import gates_of, plain, promote
+from service.shipped import shipped
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=responses(401, 403, 404, 422, 503))
 
@@ -41,6 +44,8 @@ class PromotionIn(MoveIn):
 
     live: str | None = Field(default=None, max_length=200)
     """The live model's name (or digest) as the caller saw it, empty for HUB_MODEL's; another answers 409."""
+    override: bool = False
+    """In spite of the gates; an administrator's, with a reason."""
 
 
 class RollbackIn(MoveIn):
@@ -103,6 +108,26 @@ class BackOut(BaseModel):
     """None: the region's model for a hospital, HUB_MODEL's for the region."""
 
 
+class EvaluationOut(BaseModel):
+    """An evaluation that was kept."""
+
+    model: str
+    digest: str
+    studies: int
+    truth: str
+    """Equal where two packages answered the same studies."""
+
+
+class GateOut(BaseModel):
+    """One gate."""
+
+    hospital: str | None
+    gate: GateName
+    holds: bool
+    th: str
+    en: str
+
+
 @router.get("")
 def list_registered(viewer: ModelKeeper, session: Look) -> Sequence[ModelOut]:
     """Every model, the newest first."""
@@ -120,6 +145,13 @@ def take_back(body: RollbackIn, viewer: ModelKeeper, session: Work) -> Sequence[
     ]
 
 
+@router.post("/evaluations", status_code=201)
+def keep_evaluation(body: Report, viewer: ModelKeeper, session: Work) -> EvaluationOut:
+    """Keep the report.json of `training.evaluate` for the gates; it names its package by the digest."""
+    made = add_evaluation(session, viewer, body)
+    return EvaluationOut(model=made.model_name, digest=made.digest, studies=made.studies, truth=made.truth)
+
+
 @router.get("/{name}")
 def read_model(name: str, viewer: ModelKeeper, session: Look) -> ModelHistoryOut:
     """One model with its history."""
@@ -130,6 +162,20 @@ def read_model(name: str, viewer: ModelKeeper, session: Look) -> ModelHistoryOut
     )
 
 
+@router.get("/{name}/gates")
+def read_gates(
+    request: Request,
+    name: str,
+    viewer: ModelKeeper,
+    session: Look,
+    hospital: Annotated[list[Hospital], Query()] = [],  # noqa: B006
+) -> Sequence[GateOut]:
+    """What the gates say of a model, by place, in Thai and English."""
+    standard = shipped(request.app.state.settings.model)
+    found = gates_of(session, viewer, name, hospital, standard=standard)
+    return [GateOut.model_validate(plain(place, gate)) for place, gate in found]
+
+
 @router.post("/{name}/shadow", responses=responses(409))
 def let_shadow(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> ModelOut:
     """Let a model read beside the live one."""
@@ -137,12 +183,19 @@ def let_shadow(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> M
 
 
 @router.post("/{name}/promote", responses=responses(409))
-def put_live(name: str, body: PromotionIn, viewer: ModelKeeper, session: Work) -> ModelOut:
+def put_live(request: Request, name: str, body: PromotionIn, viewer: ModelKeeper, session: Work) -> ModelOut:
     """Let a model read the studies, from the next one on."""
-    return _out(
+    made = promote(
         session,
-        promote_model(session, viewer, name, body.hospitals, reason=body.reason, seen=body.live),
+        viewer,
+        name,
+        body.hospitals,
+        standard=shipped(request.app.state.settings.model),
+        reason=body.reason,
+        seen=body.live,
+        override=body.override,
     )
+    return _out(session, made)
 
 
 @router.post("/{name}/retire", responses=responses(409))

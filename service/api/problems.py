@@ -67,6 +67,7 @@ def _refused(request: Request, error: Exception) -> Response:
         error.title,
         error.message,
         kind=f"urn:imaging-hub:problem:{name}",
+        extra=error.members,
         headers=headers,
     )
 

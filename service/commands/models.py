@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from service import models, placements
+from service import evaluations, models, placements, promotions
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
 from service.db import session_scope
 from service.models import REGION, Model
 from service.placements import Placement
+from service.shipped import shipped
 
 group = typer.Typer(help="Which model reads where, and how it came to.", no_args_is_help=True)
 
@@ -79,10 +80,53 @@ def shadow(name: Name, hospital: Hospitals = None, reason: Reason = "") -> None:
 
 
 @group.command()
-def promote(name: Name, hospital: Hospitals = None, reason: Reason = "") -> None:
-    """Let a model read the studies, from the next one on; workers need no restart."""
+def evaluation(
+    report: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="report.json of training.evaluate.")
+    ],
+) -> None:
+    """Keep what a package answered to studies of known truth, for the gates; it names the package itself."""
+    found = evaluations.read_report(report.read_bytes())
     with session_scope(open_database(open_settings())) as session:
-        found = placements.promote_model(session, OPERATOR, name, hospital or (), reason=reason)
+        made = evaluations.add_evaluation(session, OPERATOR, found)
+    print(f"{made.model_name} {made.digest[:12]}: {made.studies} studies, truth {made.truth[:12]}")
+
+
+@group.command()
+def gates(
+    name: Name,
+    hospital: Hospitals = None,
+    thai: Annotated[bool, typer.Option("--thai", help="In Thai.")] = False,
+) -> None:
+    """Say what the gates say of a model; exit status 1 where one refuses."""
+    settings = open_settings()
+    with session_scope(open_database(settings), write=False) as session:
+        found = promotions.gates_of(session, OPERATOR, name, hospital or (), standard=shipped(settings.model))
+    for place, gate in found:
+        where = f"{place} " if place else ""
+        print(f"{'open  ' if gate.holds else 'CLOSED'} {where}{gate.said.th if thai else gate.said.en}")
+    raise typer.Exit(0 if all(gate.holds for _, gate in found) else 1)
+
+
+@group.command()
+def promote(
+    name: Name,
+    hospital: Hospitals = None,
+    reason: Reason = "",
+    override: Annotated[bool, typer.Option(help="In spite of the gates; needs a reason.")] = False,
+) -> None:
+    """Let a model read the studies, from the next one on, if the gates are open; workers need no restart."""
+    settings = open_settings()
+    with session_scope(open_database(settings)) as session:
+        found = promotions.promote(
+            session,
+            OPERATOR,
+            name,
+            hospital or (),
+            standard=shipped(settings.model),
+            reason=reason,
+            override=override,
+        )
     print(f"{found.name} is live {_where(hospital)}")
 
 

@@ -1,7 +1,9 @@
 """Registered models without their files, for tests of the rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
@@ -32,3 +34,40 @@ def registered_model(
         engine="openvino-fp32",
         golden_off_by=0.0001,
     )
+
+
+def report(
+    name: str,
+    *,
+    noise: float = 0.05,
+    number: int = 80,
+    strata: Mapping[str, float] | None = None,
+    seed: int = 1,
+    flip: int = 0,
+) -> dict[str, Any]:
+    """An evaluation of simulated answers: labels with so much noise, and strata with these sensitivities."""
+    chance = np.random.default_rng(seed)
+    studies = []
+    for case in range(number):
+        label = case % 2
+        score = float(np.clip(0.3 + 0.4 * label + chance.normal(0, noise), 0, 1))
+        labels = dict.fromkeys(("any_ich", "iph"), label ^ (case < flip))
+        studies.append(
+            {
+                "case": f"case-{case}",
+                "population": "real",
+                "labels": labels,
+                "probabilities": dict.fromkeys(("any_ich", "iph"), score),
+            }
+        )
+    rows = [
+        {
+            "column": "hospital",
+            "group": group,
+            "sensitivity": {"value": value, "num": 25},
+            "specificity": None,
+        }
+        for group, value in (strata or {}).items()
+    ]
+    figures = [{"population": "real", "stroke_type": "any_ich", "strata": rows}]
+    return {"model": name, "digest": digest_of(name), "studies": studies, "figures": figures}

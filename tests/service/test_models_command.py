@@ -124,7 +124,9 @@ def test_a_worker_changes_models_between_two_studies_and_is_never_restarted(hub:
     with hub.worker() as worker:
         assert hub.read_by(hub.study(1)) == shipped
         hub.say("models", "shadow", "tiny-0.2.0")
-        hub.say("models", "promote", "tiny-0.2.0", "--hospital", "10671", "--reason", "canary")
+        move = ("promote", "tiny-0.2.0", "--hospital", "10671", "--reason", "canary")
+        assert "were not measured on the same studies" in hub.refused(*move)
+        hub.say("models", *move, "--override")
         assert hub.read_by(hub.study(2)) == better
         said = hub.say("models", "rollback", "--hospital", "10671")
         assert said == "tiny-0.2.0 is retired at 10671; the region's model reads again\n"

@@ -7,7 +7,7 @@ from service.accounts import Role
 from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON
-from tests.service.modelling import registered_model
+from tests.service.modelling import registered_model, report
 
 pytestmark = pytest.mark.one_database  # the verbs are tested beside them
 A, B = "stroke-ct-0.5.0", "stroke-ct-0.6.0"
@@ -21,20 +21,22 @@ def two(engine: Engine) -> None:
 
 
 def test_a_model_from_shadow_to_live_and_back(signed_in: SignIn) -> None:
-    client = signed_in(Role.ML, None)
+    client = signed_in(Role.ADMIN, None)
     assert [each["name"] for each in client.get("/api/v1/models").json()] == [B, A]
     answer = client.post(f"/api/v1/models/{A}/shadow", json={"reason": "new heads"})
     assert answer.json()["places"] == [
         {"hospital": None, "state": "shadow", "since": answer.json()["places"][0]["since"]}
     ]
-    client.post(f"/api/v1/models/{A}/promote", json={"live": ""}).raise_for_status()
-    late = client.post(f"/api/v1/models/{B}/promote", json={"live": ""})
+    way = {"live": "", "override": True, "reason": "first of all"}
+    client.post(f"/api/v1/models/{A}/promote", json=way).raise_for_status()
+    late = client.post(f"/api/v1/models/{B}/promote", json=way)
     assert (late.status_code, late.json()["type"]) == (409, "urn:imaging-hub:problem:Changed")
     assert A in late.json()["detail"]
-    client.post(f"/api/v1/models/{B}/promote", json={"hospitals": [UDON], "live": ""}).raise_for_status()
+    client.post(f"/api/v1/models/{B}/promote", json=way | {"hospitals": [UDON]}).raise_for_status()
     one = client.get(f"/api/v1/models/{B}").json()
     assert (one["state"], [each["hospital"] for each in one["places"]]) == ("candidate", [UDON])
     assert [step["verb"] for step in one["history"]] == ["promote", "register"]
+    assert [len(step["overridden"]) for step in one["history"]] == [1, 0]
     back = client.post("/api/v1/models/rollback", json={"live": A, "reason": "alarms"})
     assert back.json() == [{"hospital": None, "retired": A, "live": None}]
     assert client.post("/api/v1/models/rollback", json={"live": A}).status_code == 409
@@ -48,3 +50,25 @@ def test_an_account_of_one_hospital_moves_no_model_elsewhere(signed_in: SignIn) 
         answer = client.post(f"/api/v1/models/{A}/shadow", json={"hospitals": hospitals})
         assert answer.status_code == 403
     assert client.post(f"/api/v1/models/{A}/shadow", json={"hospitals": [UDON]}).status_code == 200
+
+
+def test_closed_gates_are_told_in_two_languages_and_override_is_an_administrators(signed_in: SignIn) -> None:
+    client = signed_in(Role.ML, None)
+    answer = client.post(f"/api/v1/models/{A}/promote", json={})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:imaging-hub:problem:GatesRefuse")
+    told = answer.json()["gates"]
+    assert [each["gate"] for each in told if not each["holds"]] == ["measured"]
+    assert all(each["th"] and each["en"] for each in told)
+    assert client.get(f"/api/v1/models/{A}/gates").json() == told
+    at = client.get(f"/api/v1/models/{A}/gates", params={"hospital": [UDON, LOEI]}).json()
+    assert {each["hospital"] for each in at} == {UDON, LOEI}
+    over = client.post(f"/api/v1/models/{A}/promote", json={"override": True, "reason": "hurry"})
+    assert over.status_code == 403
+
+
+def test_an_evaluation_is_kept_by_the_digest_it_names(signed_in: SignIn) -> None:
+    client = signed_in(Role.ML, None)
+    said = report(A)
+    kept = client.post("/api/v1/models/evaluations", json=said)
+    assert (kept.status_code, kept.json()["studies"], kept.json()["digest"]) == (201, 80, said["digest"])
+    assert client.post("/api/v1/models/evaluations", json={**said, "digest": "x"}).status_code == 422
