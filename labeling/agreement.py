@@ -14,6 +14,8 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from labeling.student import t975
+
 Ratings = Sequence[Sequence[str]]
 """By case, what each of its readers answered, in any order; cases and readers may be many or few."""
 Floats = npt.NDArray[np.float64]
@@ -194,10 +196,7 @@ def _by_chance(
     ends = None
     if len(counts) > 1:
         error = float(np.sqrt(((each - value) ** 2).sum() / (len(counts) * (len(counts) - 1))))
-        from scipy.stats import t  # not at the top: the API imports this, and scipy.stats costs 40 MB
-
-        steps = float(t.ppf(0.975, len(counts) - 1))
-        ends = _ends(value, error, observed, expected, int(twice.sum()), steps)
+        ends = _ends(value, error, observed, expected, int(twice.sum()), t975(len(counts) - 1))
     return _agreement(name, value, ends, observed, expected, counts[twice], categories)
 
 

@@ -74,6 +74,7 @@ from service.sign_in_doors import read_doors
 from service.storage import open_storage
 from service.web import (
     account,
+    agreement,
     alert_link,
     alike,
     assets,
@@ -85,6 +86,7 @@ from service.web import (
     offer,
     on_call,
     preferences,
+    readers,
     refer,
     reply,
     selftest,
@@ -175,6 +177,8 @@ PARTS = (
     cases_page,
     case_progress,
     alike,
+    agreement,
+    readers,
     consults_page,
     on_call,
     alert_link,

@@ -159,3 +159,33 @@ class AgreementOut(BaseModel):
     observed: float | None
     cases: int
     prevalence: dict[str, float]
+
+
+class ReaderOut(BaseModel):
+    """One reader on one question."""
+
+    reader: str
+    reads: int
+    found: tuple[int, int]
+    """Of the cases that have it, how many the reader called so."""
+    cleared: tuple[int, int]
+    kappa: AgreementOut
+    ac1: AgreementOut
+    again: AgreementOut
+    """Own re-reads."""
+
+
+class StandingOut(BaseModel):
+    """How far a hospital is."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    hcode: str
+    name_th: str
+    name_en: str
+    quota: int
+    offered: int
+    waiting: int
+    excluded: int
+    taken: int
+    settled: int

@@ -20,8 +20,10 @@ from service.api.case_schemas import (
     HandOverIn,
     HandOverOut,
     PairIn,
+    ReaderOut,
     RoundOut,
     ScreeningIn,
+    StandingOut,
     SuspectOut,
     WordOut,
 )
@@ -31,6 +33,7 @@ from service.case_facts import read_onset
 from service.case_identities import say_same, suspects
 from service.case_images import slices_of
 from service.case_keys import open_research_key
+from service.case_quotas import set_quotas, standings
 from service.case_states import CaseState
 from service.cases import (
     LONGEST_PAGE,
@@ -43,7 +46,7 @@ from service.cases import (
     screen,
 )
 from service.errors import NotFound
-from service.reader_agreement import figures, pairs, questions
+from service.reader_agreement import by_reader, figures, pairs, questions
 from service.reports import ReportSource, add_report, reports_of
 from service.sight import find_own_study
 from service.studies import Study
@@ -109,6 +112,37 @@ def read_agreement(viewer: Curator, session: Look, question: str | None = None) 
         for pair in pairs(session, question)
         for found in (pair.kappa, pair.ac1)
     ]
+
+
+@router.get("/agreement/readers")
+def read_readers(viewer: Curator, session: Look, question: str = "any_ich") -> Sequence[ReaderOut]:
+    """Every reader on one question, against the adjudicator's word or most of the others."""
+    if question not in questions():
+        raise NotFound(f"{question!r} is not asked; {', '.join(questions())} are")
+    return [
+        ReaderOut(
+            reader=each.reader,
+            reads=each.reads,
+            found=each.found,
+            cleared=each.cleared,
+            kappa=_agreement_out(question, each.kappa),
+            ac1=_agreement_out(question, each.ac1),
+            again=_agreement_out(question, each.again),
+        )
+        for each in by_reader(session, question)
+    ]
+
+
+@router.get("/standings")
+def read_standings(viewer: Offerer, session: Look) -> Sequence[StandingOut]:
+    """How far every hospital is, against its quota, as far as the viewer sees it."""
+    return [StandingOut.model_validate(each) for each in standings(session, viewer)]
+
+
+@router.put("/quotas", status_code=204)
+def ask_for(body: dict[str, int], viewer: Curator, session: Work) -> None:
+    """Ask hospitals (by code) for so many cases; those not named keep what they have."""
+    set_quotas(session, viewer, body)
 
 
 @router.get("/suspects")

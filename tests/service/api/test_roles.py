@@ -124,6 +124,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/cases",
             "GET /api/v1/cases/flow",
             "GET /api/v1/cases/flow.svg",
+            "GET /api/v1/cases/standings",
             "GET /api/v1/cases/{number}",
         ),
     ),
@@ -211,6 +212,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
         frozenset({Role.ML, Role.ADMIN}),
         (
             "GET /api/v1/cases/agreement",
+            "GET /api/v1/cases/agreement/readers",
+            "PUT /api/v1/cases/quotas",
             "POST /api/v1/cases/assignment",
             "POST /api/v1/cases/hand-over",
             "GET /api/v1/cases/progress",

@@ -98,6 +98,10 @@ RULES: dict[str, set[Role]] = {
     "POST /cases/quotas": CURATORS,
     "GET /cases/alike": CURATORS,
     "POST /cases/alike": CURATORS,
+    "GET /cases/agreement": CURATORS,
+    "GET /cases/readers": CURATORS,
+    "POST /cases/readers/hand-over": CURATORS,
+    "POST /cases/readers/give-out": CURATORS,
     "POST /views": READERS,
     "POST /views/{number}/delete": EVERYBODY,  # their own
     "POST /views/{number}/first": EVERYBODY,

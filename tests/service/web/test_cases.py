@@ -5,16 +5,30 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from labeling.answers import Answer, Answers, Criterion
-from service.accounts import Role
+from labeling.assignment import Design
+from labeling.splits import Shares
+from service.accounts import Role, add_account
+from service.assignments import Assignment
 from service.case_states import CaseState
 from service.cases import Case
 from service.db import session_scope
+from service.reads import save_label
 from service.screenings import screenings_of
 from tests.service.factories import LOEI, UDON
-from tests.service.labelling import GOOD, admitted, given_out, with_images
+from tests.service.labelling import (
+    BLEED,
+    GOOD,
+    IMAGES,
+    NORMAL,
+    admitted,
+    entered,
+    given_out,
+    reader,
+    with_images,
+)
 from tests.service.web.conftest import Enter, Person
 
 UNFIT = Answers({**GOOD.said, Criterion.DEFICIT: Answer.NO}, "I63.9")
@@ -130,3 +144,36 @@ class TestAlike:
         assert "ml-None" in page
         assert 'value="true"' in page
         assert page.count('name="second"') == 1  # the pair waits no more; its decision can be changed
+
+
+class TestReaders:
+    def test_who_differs_is_drawn_and_what_is_left_is_handed_over(self, team: Person, engine: Engine) -> None:
+        with session_scope(engine) as session:
+            design = Design(common=2, double_share=0, rereads=0)
+            given_out(session, cases=2, design=design, shares=Shares(test=0, calibration=0))
+            for turn in session.scalars(select(Assignment).where(Assignment.reader != "r3")).all():
+                label = entered(BLEED if turn.reader == "r1" else NORMAL)
+                save_label(session, reader(turn.reader), turn.id, label, IMAGES)
+        assert "now=true" in team.get("/cases/agreement").text
+        page = team.get("/cases/agreement?now=true").text
+        assert "r1 – r2: 2 กรณี kappa 0.00" in page
+        assert ">100</text>" in page
+        assert "style=" not in page
+        assert team.get("/cases/agreement?question=weather").status_code == 404
+        page = team.get("/cases/readers").text
+        assert 'value="r3"' in page
+        gone = team.post("/cases/readers/hand-over", {"reader": "r3"}, page="/cases/readers")
+        assert gone.status_code == 303
+        assert '<input type="hidden" name="reader" value="r3">' not in team.get("/cases/readers").text
+        assert team.post("/cases/readers/hand-over", {"reader": "r3"}).status_code == 404
+
+    def test_what_is_eligible_is_given_out(self, team: Person, engine: Engine) -> None:
+        with session_scope(engine) as session:
+            admitted(session, 1)
+            add_account(session, "r1", Role.RADIOLOGIST)
+        for wrong in ({}, {"readers": "r1", "common": "many"}, {"readers": "ml-None"}):
+            assert team.post("/cases/readers/give-out", wrong).status_code == 422
+        form = {"readers": "r1", "common": "1", "test_reads": "1", "rereads": "0"}
+        assert team.post("/cases/readers/give-out", form, page="/cases/readers").status_code == 303
+        with session_scope(engine, write=False) as session:
+            assert session.get_one(Case, 1).state is CaseState.ASSIGNED
