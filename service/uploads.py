@@ -208,9 +208,8 @@ class Brought:
 def brought(session: Session, viewer: Viewer, since: datetime) -> Brought:
     """What the viewer's hospital brought since then."""
     mine = (visible_to(viewer, Upload.hcode), Upload.created_at >= since)
-    counts = dict(
-        session.execute(select(Upload.state, func.count()).where(*mine).group_by(Upload.state)).tuples().all()
-    )
+    rows = session.execute(select(Upload.state, func.count()).where(*mine).group_by(Upload.state))
+    counts = {state: count for state, count in rows}
     kept, refused = session.execute(
         select(func.coalesce(func.sum(Upload.kept), 0), func.coalesce(func.sum(Upload.refused), 0)).where(
             *mine

@@ -196,6 +196,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
     (
         frozenset({Role.TECHNICIAN, Role.ADMIN}),
         (
+            "GET /api/v1/cases/batch.csv",
+            "POST /api/v1/cases/batch",
             "GET /api/v1/uploads",
             "POST /api/v1/uploads",
             "DELETE /api/v1/uploads/{token}",

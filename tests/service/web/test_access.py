@@ -44,6 +44,8 @@ CURATORS = {Role.ML, Role.ADMIN}
 BRINGERS = {Role.TECHNICIAN, Role.ADMIN}
 RULES: dict[str, set[Role]] = {
     "GET /upload": BRINGERS,
+    "GET /upload/answers": BRINGERS,
+    "POST /upload/answers": BRINGERS,
     "GET /studies/{uid}/offer": BRINGERS,
     "POST /studies/{uid}/offer": BRINGERS,
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere

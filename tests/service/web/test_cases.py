@@ -1,5 +1,6 @@
 """The ML team's pages: cases by filter, one with its contradictions, progress, patients alike."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -47,14 +48,12 @@ class TestList:
             given_out(session, cases=3)
             admitted(session, 8, hcode=LOEI, answers=UNFIT)
         page = team.get("/cases").text
-        assert page.count('href="/cases/') == 4 + 2  # and two tabs
+        assert set(re.findall(r'href="/cases/(\d+)"', page)) == {"1", "2", "3", "4"}
         assert "TEST" not in page
         assert 'href="/cases/4"' in team.get("/cases?state=excluded").text
         assert 'href="/cases/4"' not in team.get(f"/cases?hospital={UDON}").text
         assert 'href="/cases/4"' not in team.get("/cases?reader=r1").text
-        assert 'href="/cases/1"' in team.get("/cases?reader=r1").text or (
-            'href="/cases/2"' in team.get("/cases?reader=r1").text
-        )
+        assert re.search(r'href="/cases/[123]"', team.get("/cases?reader=r1").text)
 
     def test_a_long_list_goes_on_where_it_ended(self, team: Person, engine: Engine) -> None:
         with session_scope(engine) as session:
@@ -173,7 +172,8 @@ class TestReaders:
             add_account(session, "r1", Role.RADIOLOGIST)
         for wrong in ({}, {"readers": "r1", "common": "many"}, {"readers": "ml-None"}):
             assert team.post("/cases/readers/give-out", wrong).status_code == 422
-        form = {"readers": "r1", "common": "1", "test_reads": "1", "rereads": "0"}
-        assert team.post("/cases/readers/give-out", form, page="/cases/readers").status_code == 303
+        form = {"readers": "r1", "common": "0", "test_reads": "1", "rereads": "0"}
+        answer = team.post("/cases/readers/give-out", form, page="/cases/readers")
+        assert answer.status_code == 303
         with session_scope(engine, write=False) as session:
             assert session.get_one(Case, 1).state is CaseState.ASSIGNED

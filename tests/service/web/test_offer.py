@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine
 
 from service.accounts import OPERATOR, Role
+from service.case_quotas import set_quotas
 from service.cases import case_of
 from service.db import session_scope
 from service.reports import reports_of
@@ -71,3 +72,20 @@ def test_another_hospitals_study_is_not_offered(technician: Person, enter: Enter
     other = enter(Role.TECHNICIAN, LOEI)
     assert other.get(PAGE).status_code == 404
     assert other.post(PAGE, GOOD, page="/account").status_code == 404
+
+
+def test_a_batch_is_answered_on_a_page_and_counts_against_the_quota(
+    technician: Person, engine: Engine
+) -> None:
+    with session_scope(engine) as session:
+        set_quotas(session, OPERATOR, {UDON: 4})
+    sent = "study_uid,adult,deficit,within_72_h,diagnostic,no_surgery,icd10,report_text\n" + (
+        "1.2.3,yes,yes,yes,yes,yes,I63.9,No hemorrhage\n9.9,yes,,,,,,\n"
+    )
+    files = {"batch": ("answers.csv", sent.encode(), "text/csv")}
+    answer = technician.post("/upload/answers", {}, page="/upload/answers", files=files)
+    assert answer.status_code == 200, answer.text
+    assert "รับ 1 แถว ไม่รับ 1 แถว" in answer.text
+    assert "ไม่พบการตรวจนี้ในโรงพยาบาลของท่าน" in answer.text
+    assert "รับแล้ว 1 จาก 4" in technician.get("/upload").text
+    assert technician.post("/upload/answers", {}, page="/upload/answers").status_code == 422
