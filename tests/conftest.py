@@ -1,5 +1,6 @@
 """What tests share: a database for each, on SQLite or on the PostgreSQL of HUB_TEST_DATABASE_URL."""
 
+import fcntl
 import os
 import shutil
 import uuid
@@ -95,6 +96,29 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield name
     if SERVER:
         _on_server("DROP DATABASE {}", name)
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sealed package of a tiny untrained network, for what a package does whatever its network has learnt.
+
+    Made once for all processes of a test run: the exporter takes 15 s to start. Copy it to change it.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    path = root / "models" / "tiny-0.0.1"
+    path.parent.mkdir(exist_ok=True)
+    with (path.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            from tests.model.packages import make_package  # imports torch, which most runs do without
+
+            made = path.with_name("making") / path.name
+            shutil.rmtree(made.parent, ignore_errors=True)
+            make_package(made)
+            made.rename(path)
+    return path
 
 
 @pytest.fixture

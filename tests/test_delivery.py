@@ -37,7 +37,9 @@ def pacs(hub: RunningHub, tmp_path: Path) -> Iterator[Orthanc]:
 
 
 def send_study(hub: RunningHub, folder: Path, seed: int) -> str:
-    phantom = simulate_head(seed, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=192)
+    phantom = simulate_head(
+        seed, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=192, slices=14, spacing_mm=10.0
+    )
     paths = write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(seed, age=60.0))
     hub.storescu(paths)
     uid = read_header(paths[0]).study_instance_uid

@@ -110,7 +110,9 @@ def look(page: Page, name: str) -> None:
 
 def scan(house: House, folder: Path) -> tuple[str, int]:
     """A CT of a patient with a bleed, sent by storescu; its UID and how many images it has."""
-    phantom = simulate_head(31, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=192)
+    phantom = simulate_head(
+        31, lesions=(Lesion("iph", 2.0, "right", "putamen"),), side=192, slices=14, spacing_mm=10.0
+    )
     paths = write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(31, age=66.0))
     house.hub.storescu(paths, calling="SMALL_CT")
     uid = read_header(paths[0]).study_instance_uid

@@ -72,11 +72,13 @@ class TestRealHeadCt:
 
 
 class TestSentTwiceAndMixed:
-    def test_four_studies_interleaved_over_associations_are_four_studies(self, tmp_path: Path) -> None:
+    def test_four_studies_interleaved_over_associations_are_four_studies(
+        self, tmp_path: Path, tiny_package: Path
+    ) -> None:
         studies = {name: real_ct(name) for name in REAL}
         uids = {name: uid_of(paths) for name, paths in studies.items()}
         mixed = [path for group in zip_longest_paths(list(studies.values())) for path in group]
-        with running_hub(tmp_path / "hub") as hub:
+        with running_hub(tmp_path / "hub", package=tiny_package) as hub:
             first = send_mixed(hub, mixed, uids)
             second = send_mixed(hub, mixed, uids)
             listed = hub.get("/api/v1/studies")["studies"]

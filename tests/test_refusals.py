@@ -1,5 +1,7 @@
 """Bad input, sent to a whole hub: each ends in a stated refusal, and its neighbours are assessed."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ from model.phantom_vendors import draw_patient
 from tests.hub import RunningHub, running_hub, until
 
 SIDE = 256
+SPARE_MB = 1500
+"""Of the disk, until it is called full: other tests fill and empty it meanwhile."""
 REFUSED = {
     Fault.CHILD: "under_18",
     Fault.CONTRAST: "contrast",
@@ -24,8 +28,8 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
-    with running_hub(tmp_path_factory.mktemp("hub")) as running:
+def hub(tmp_path_factory: pytest.TempPathFactory, tiny_package: Path) -> Iterator[RunningHub]:
+    with running_hub(tmp_path_factory.mktemp("hub"), package=tiny_package) as running:
         yield running
 
 
@@ -87,18 +91,21 @@ def test_child_and_adult_at_once_are_told_apart(hub: RunningHub, tmp_path: Path)
     assert hub.result(adult)["state"] in ("flagged", "clear", "review")
 
 
-def test_full_disk_refuses_and_loses_nothing(tmp_path: Path) -> None:
+def test_full_disk_refuses_and_loses_nothing(tmp_path: Path, tiny_package: Path) -> None:
     uid, paths = written(tmp_path / "study")
-    with running_hub(tmp_path / "hub", HUB_DISK_RESERVE_MB="1") as hub:
+    reserve = max(1, shutil.disk_usage(tmp_path).free // 1_000_000 - SPARE_MB)
+    with running_hub(tmp_path / "hub", package=tiny_package, HUB_DISK_RESERVE_MB=str(reserve)) as hub:
         hub.storescu(paths[:10])
         until(lambda: hub.study(uid), seconds=20, hint="the study is shown")
-    with running_hub(tmp_path / "hub", ready=False, HUB_WORKERS="0", HUB_DISK_RESERVE_MB="10000000") as hub:
+        filler = tmp_path / "filler"
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * SPARE_MB * 1_000_000)
         sent = hub.send(paths[10:])
         assert sent.returncode == 1
         assert "status A700" in sent.stderr
-        assert "disk" in hub.client.get("/readyz").json()["parts"]
         assert hub.client.get("/readyz").json()["parts"]["disk"] == "failing"
-    with running_hub(tmp_path / "hub", HUB_DISK_RESERVE_MB="1") as hub:
+        filler.unlink()
+        assert hub.client.get("/readyz").json()["parts"]["disk"] == "ok"
         hub.storescu(paths)
 
         def whole() -> bool:

@@ -46,7 +46,7 @@ def prepare(data: Path, own: str, away: str, *, http: int, dicom: int) -> None:
 
 
 @pytest.fixture
-def hubs(tmp_path: Path) -> Iterator[tuple[RunningHub, RunningHub]]:
+def hubs(tmp_path: Path, tiny_package: Path) -> Iterator[tuple[RunningHub, RunningHub]]:
     """A, where the small hospital lives, and B, where Udon does."""
     names, own = ("a", "b"), (SMALL, UDON)
     http, dicom = [free_port() for _ in names], [free_port() for _ in names]
@@ -55,7 +55,12 @@ def hubs(tmp_path: Path) -> Iterator[tuple[RunningHub, RunningHub]]:
     with ExitStack() as stack:
         a, b = (
             stack.enter_context(
-                running_hub(tmp_path / name, HUB_HTTP_PORT=str(http[n]), HUB_DICOM_PORT=str(dicom[n]))
+                running_hub(
+                    tmp_path / name,
+                    package=tiny_package,
+                    HUB_HTTP_PORT=str(http[n]),
+                    HUB_DICOM_PORT=str(dicom[n]),
+                )
             )
             for n, name in enumerate(names)
         )

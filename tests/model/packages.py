@@ -13,10 +13,15 @@ from model.weights import GoldenStudy, Usual, save_golden, save_network, save_pa
 SHAPE = NetworkShape(preset="tiny", side=64, grid_mm=3.5, embedding=16)
 
 
-def make_package(path: Path, *, name: str = "tiny-0.0.1", seed: int = 3) -> StrokeNet:
-    """Write and seal a package of a random network; any_ich and iph are assessed."""
+def make_network(seed: int = 3) -> StrokeNet:
+    """The random network of the package, before its weights are rounded."""
     torch.manual_seed(seed)
-    net = StrokeNet(SHAPE).eval()
+    return StrokeNet(SHAPE).eval()
+
+
+def make_package(path: Path, *, name: str = "tiny-0.0.1", seed: int = 3) -> None:
+    """Write and seal a package of a random network; any_ich and iph are assessed."""
+    net = make_network(seed)
     save_network(path, net)
     save_parts(
         path,
@@ -38,4 +43,3 @@ def make_package(path: Path, *, name: str = "tiny-0.0.1", seed: int = 3) -> Stro
         logits = net(torch.from_numpy(hu)[None], torch.from_numpy(z)[None])[0][0]
     save_golden(path, [GoldenStudy("noise", hu, z, tuple(float(v) for v in logits))])
     seal(path)
-    return net

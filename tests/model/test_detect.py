@@ -28,7 +28,7 @@ def detector() -> Detector:
 
 
 def make_volume(seed: int = 5, lesions: Sequence[str] = ()) -> Volume:
-    phantom = simulate_head(seed, lesions=lesions, side=192, slices=28, fov_mm=230.0)
+    phantom = simulate_head(seed, lesions=lesions, side=192, slices=14, spacing_mm=10.0, fov_mm=230.0)
     spacing, row, column = phantom.spacing_mm
     count = len(phantom.hu)
     affine = np.array(

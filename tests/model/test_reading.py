@@ -28,7 +28,7 @@ def detector() -> Detector:
 def bleeding(detector: Detector, tmp_path_factory: pytest.TempPathFactory) -> tuple[Volume, Reading]:
     """A simulated bleed, as it was sent, and what is read of it."""
     folder = tmp_path_factory.mktemp("bleeding")
-    phantom = simulate_head(7, lesions=BLEED, side=SIDE)
+    phantom = simulate_head(7, lesions=BLEED, side=SIDE, slices=14, spacing_mm=10.0)
     return read(
         detector, write_series(phantom, folder, dialect=DIALECTS[0], patient=draw_patient(7, age=60.0))
     )
@@ -49,7 +49,7 @@ def dice(phantom: Phantom, reading: Reading) -> float:
 
 @pytest.mark.parametrize(
     ("tilt", "slices", "spacing", "dialect"),
-    [(0.0, 28, 5.0, 0), (15.0, 28, 5.0, 1), (-12.0, 28, 5.0, 2), (10.0, 60, 2.0, 3)],
+    [(0.0, 28, 5.0, 0), (15.0, 14, 10.0, 1), (-12.0, 14, 10.0, 2), (10.0, 45, 3.0, 3)],
     ids=["axial", "tilted", "tilted the other way", "tilted and thin"],
 )
 def test_suspicion_covers_the_bleed_slice_by_slice(
@@ -90,7 +90,7 @@ def turned_by_a_quarter(volume: Volume) -> Volume:
 
 
 def test_specks_too_small_to_be_outlined_are_not_drawn(detector: Detector, tmp_path: Path) -> None:
-    phantom = simulate_head(3, side=SIDE)
+    phantom = simulate_head(3, side=SIDE, slices=14, spacing_mm=10.0)
     paths = write_series(phantom, tmp_path, dialect=DIALECTS[0], patient=draw_patient(3, age=50.0))
     volume = load_head_ct(paths)
     heat = detector.heat(volume)

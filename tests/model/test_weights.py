@@ -10,15 +10,17 @@ import torch
 
 from model.detect import Detector
 from model.engine import OpenVinoEngine, open_engine
+from model.export import round_weights
 from model.network import StrokeNet
 from model.weights import MANIFEST, SHIPPED, BadArtefact, graph_of, load_artefact, seal
-from tests.model.packages import make_package
+from tests.model.packages import make_network
 
 
 @pytest.fixture(scope="module")
-def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StrokeNet]:
-    path = tmp_path_factory.mktemp("package") / "tiny-0.0.1"
-    return path, make_package(path)
+def sealed(tiny_package: Path) -> tuple[Path, StrokeNet]:
+    net = make_network()
+    round_weights(net)  # as it is done before they are saved
+    return tiny_package, net
 
 
 @pytest.fixture

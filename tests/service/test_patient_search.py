@@ -106,12 +106,11 @@ class TestOtherStudies:
 
 @pytest.fixture
 def crowded(engine: Engine) -> Engine:
-    if engine.dialect.name != "sqlite":
-        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
     crowd(engine, 2000)
     return engine
 
 
+@pytest.mark.one_database  # PostgreSQL plans by its statistics
 @pytest.mark.parametrize("viewer", [OPERATOR, Viewer("t", Role.TECHNICIAN, UDON)], ids=["region", "hospital"])
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_every_search_reads_an_index(crowded: Engine, viewer: Viewer, analyzed: bool) -> None:
@@ -132,6 +131,7 @@ def test_every_search_reads_an_index(crowded: Engine, viewer: Viewer, analyzed: 
         assert not step.startswith("SCAN") or step.startswith("SCAN patient_names VIRTUAL TABLE"), step
 
 
+@pytest.mark.one_database  # PostgreSQL plans by its statistics
 def test_a_dicom_search_by_name_reads_the_index_too(crowded: Engine) -> None:
     with session_scope(crowded, write=False) as session:
         with explained(crowded) as plans:

@@ -72,7 +72,7 @@ def inbox(settings: Settings) -> Iterator[Inbox]:
 
 @cache
 def head(*lesions: Lesion, tilt: float = 0.0) -> Phantom:
-    return simulate_head(7, lesions=lesions, side=SIDE, tilt_deg=tilt)
+    return simulate_head(7, lesions=lesions, side=SIDE, tilt_deg=tilt, slices=14, spacing_mm=10.0)
 
 
 def simulated(folder: Path, *lesions: Lesion, tilt: float = 0.0, age: float = 60.0) -> list[Path]:

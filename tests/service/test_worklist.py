@@ -158,8 +158,6 @@ ONE_BY_ONE = ("(rowid=?)", "(study_id=? AND stroke_type=?)", "ix_study_grants_hc
 @pytest.fixture(scope="module")
 def crowded(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Three thousand studies, with the statistics that SQLite keeps when it is asked to."""
-    if not template.endswith(".sqlite"):
-        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
     path = tmp_path_factory.mktemp("crowd") / "hub.sqlite"
     shutil.copy(template, path)
     engine = make_engine(f"sqlite:///{path}")
@@ -168,6 +166,7 @@ def crowded(template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     engine.dispose()
 
 
+@pytest.mark.one_database  # PostgreSQL plans by its statistics
 @pytest.mark.parametrize("analyzed", [False, True])
 @pytest.mark.parametrize("viewer", VIEWERS, ids=["region", "hospital"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(k for k, v in way.items() if v) or "all")
@@ -194,9 +193,8 @@ def test_every_way_of_asking_reads_an_index_in_order(
         shown = shown or "ix_study_grants_hcode" in step
 
 
+@pytest.mark.one_database  # PostgreSQL plans by its statistics
 def test_a_study_and_its_parts_are_found_by_index(ten: Session, engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        pytest.skip("plans of SQLite; PostgreSQL plans by its statistics")
     with explained(engine) as plans:
         study = find_study(ten, "6", OPERATOR)
         analysis = analysis_of(ten, study)

@@ -14,7 +14,6 @@ from model.eightbit import as_bytes
 from model.phantom import simulate_head
 from model.stroke import StrokeType
 from model.weights import METADATA, seal
-from tests.model.packages import make_package
 from training.counterfactual import Findings, SliceRow, components, dice, main, summarise
 from training.shortcuts import Probe, resized
 from training.sich import SichStudy, read_study
@@ -83,13 +82,6 @@ class TestTwins:
         assert make_twins(both).without[number][disc].mean() < 48
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    package = tmp_path_factory.mktemp("models") / "tiny-0.0.1"
-    make_package(package)
-    return package
-
-
 def make_rows(shift: float) -> list[SliceRow]:
     """Annotated slices that score `shift` above their twins, over ten patients."""
     rng = np.random.default_rng(1)
@@ -148,19 +140,19 @@ class TestFigures:
 
 class TestCommands:
     def test_a_package_is_judged_and_an_untrained_one_misses_the_bars(
-        self, sich: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, sich: Path, tiny_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         arguments = ["--sich", str(sich), "--threads", "1", "--json", str(tmp_path / "out.json")]
-        assert main([str(tiny), *arguments]) == 1
+        assert main([str(tiny_package), *arguments]) == 1
         report = json.loads((tmp_path / "out.json").read_text())
         assert report["num_patients"] == 2
         assert {row["look"] for row in report["rows"]} == {"annotated", "twin", "other", "pasted"}
         assert "MISSED" in capsys.readouterr().out
 
     def test_a_package_that_trained_on_the_set_must_say_whom_it_held_out(
-        self, sich: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, sich: Path, tiny_package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        package = Path(shutil.copytree(tiny, tmp_path / "tiny-0.0.1"))
+        package = Path(shutil.copytree(tiny_package, tmp_path / "tiny-0.0.1"))
         text = json.loads((package / METADATA).read_text()) | {"trained_on": ["sich"]}
         (package / METADATA).write_text(json.dumps(text))
         seal(package)

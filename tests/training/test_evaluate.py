@@ -85,7 +85,7 @@ class TestCommand:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def out(tmp_path_factory: pytest.TempPathFactory, tiny_package: Path) -> Path:
     """The reports on eight small simulated studies, one of them declared real, and one of a child."""
     folder = tmp_path_factory.mktemp("studies")
     arguments = ["--seed", "77", "--side", "192"]
@@ -98,7 +98,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows[0]["source"] = "real"
     (folder / "manifest.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     arguments = ["--threads", "1", "--cases", "1", "--prevalence", "0.07"]
-    assert main([str(SHIPPED), str(folder / "manifest.jsonl"), "--out", str(folder / "out"), *arguments]) == 0
+    assert (
+        main([str(tiny_package), str(folder / "manifest.jsonl"), "--out", str(folder / "out"), *arguments])
+        == 0
+    )
     return folder / "out"
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from model.weights import SHIPPED
 from training.evaluate import RecordingDetector
 from training.invariance import (
     USUAL,
@@ -55,8 +54,8 @@ class TestScans:
         fine = [image - np.roll(image, 1, axis=1) for image in brain]
         assert abs(np.corrcoef(fine[0].ravel(), fine[1].ravel())[0, 1]) < 0.5
 
-    def test_the_order_of_files_changes_nothing(self, tmp_path: Path) -> None:
-        read = read_with(RecordingDetector(SHIPPED, threads=1))
+    def test_the_order_of_files_changes_nothing(self, tiny_package: Path, tmp_path: Path) -> None:
+        read = read_with(RecordingDetector(tiny_package, threads=1))
         usual = replace(USUAL, spacing_mm=10.0)
         paths = write_scan(simulate_scan(1, 1, usual), usual, tmp_path / "scan")
         assert read(paths) == read(paths[::-1]) == read(paths[1::2] + paths[::2])
@@ -106,7 +105,7 @@ class TestCommand:
         assert main([str(tmp_path)]) == 2
         assert "cannot measure" in capsys.readouterr().err
 
-    def test_report_is_written(self, tmp_path: Path) -> None:
+    def test_report_is_written(self, tiny_package: Path, tmp_path: Path) -> None:
         arguments = ["--n", "1", "--only", "file order", "--out", str(tmp_path), "--threads", "1"]
-        assert main([str(SHIPPED), *arguments]) == 0
+        assert main([str(tiny_package), *arguments]) == 0
         assert '"most": 0.0' in (tmp_path / "invariance.json").read_text()

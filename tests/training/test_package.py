@@ -22,17 +22,15 @@ from model.weights import (
     read_metadata,
     save_network,
 )
-from tests.model.packages import SHAPE, make_package
+from tests.model.packages import SHAPE
 from training.package import MOST_ROUNDED, build, main, write_network
 from training.recipe import Recipe
 from training.scores import read_scores
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "tiny-0.0.1"
-    make_package(path)
-    return path
+def package(tiny_package: Path) -> Path:
+    return tiny_package
 
 
 def test_the_graph_holds_no_weights_of_its_own(package: Path) -> None:

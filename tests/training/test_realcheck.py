@@ -27,9 +27,10 @@ def dicom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(dicom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(dicom: Path, tiny_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "real.json"
-    assert main([str(SHIPPED), "--dicom", str(dicom), "--n", "2", "--threads", "1", "--json", str(out)]) == 0
+    arguments = [str(tiny_package), "--dicom", str(dicom), "--n", "2", "--threads", "1"]
+    assert main([*arguments, "--json", str(out)]) == 0
     return out
 
 
@@ -64,9 +65,9 @@ def test_a_lesion_put_in_stands_beside_the_same_paste_without_blood(dicom: Path)
 
 
 def test_the_card_tells_what_was_measured_and_the_package_is_sealed_again(
-    report: Path, tmp_path: Path
+    report: Path, tiny_package: Path, tmp_path: Path
 ) -> None:
-    package = Path(shutil.copytree(SHIPPED, tmp_path / SHIPPED.name))
+    package = Path(shutil.copytree(tiny_package, tmp_path / tiny_package.name))
     before = load_artefact(package).digest
     assert package_main(["card", str(package), "--eval", str(report), "--history", "Trained by hand."]) == 0
     card = (package / "model_card.md").read_text(encoding="utf-8")

@@ -9,16 +9,13 @@ import pytest
 
 from model.detect import Detector
 from model.stroke import Decision, StrokeType
-from tests.model.packages import make_package
 from training.judgement import Reading
 from training.simulated import as_text, main, plans, read, summarise
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "tiny-0.0.1"
-    make_package(path)
-    return path
+def package(tiny_package: Path) -> Path:
+    return tiny_package
 
 
 def test_plans_hold_every_kind_in_every_size_and_come_out_equal() -> None:

@@ -13,6 +13,8 @@ from service.ladders import Ladder
 from tests.service.api.conftest import SignIn
 from tests.service.factories import HN, LOEI, NAME, UDON, registered
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 
 @pytest.fixture
 def number(engine: Engine) -> int:

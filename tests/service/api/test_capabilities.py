@@ -9,6 +9,8 @@ from service.accounts import Role
 from service.api.capabilities import NAMESPACE, WADL
 from tests.service.api.conftest import SignIn
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 TAG = f"{{{NAMESPACE}}}"
 
 

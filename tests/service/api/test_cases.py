@@ -18,6 +18,8 @@ from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, registered
 from tests.service.labelling import BLEED, NORMAL, admitted, entered, with_images
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 GOOD = dict.fromkeys(
     ("adult", "deficit", "stroke_code", "within_72_h", "diagnostic", "report", "no_surgery"), "yes"
 )

@@ -14,6 +14,8 @@ from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import HN, LOEI, NAME, analysed
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 ADVICE = {"thrombolysis": "conditions", "conditions": "below 185/110", "transfer": True, "imaging": ["cta"]}
 QUESTION: dict[str, Any] = {
     "study": "1.2.3",

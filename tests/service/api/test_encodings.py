@@ -28,6 +28,8 @@ from tests.pacs import make_slice
 from tests.service.api.conftest import SignIn
 from tests.service.api.test_dicomweb import inbox, parts, take  # noqa: F401
 
+pytestmark = pytest.mark.one_database  # what is sent as images lies in files
+
 SIDE = 64
 WEB = "/dicomweb/studies/1.2.840.1/series/1.2.840.1.1/instances/1.2.840.1.1.1"
 

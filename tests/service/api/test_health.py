@@ -18,6 +18,8 @@ from service.settings import Settings
 from tests.service.api.conftest import TestClient
 from tests.service.factories import analysed
 
+pytestmark = pytest.mark.one_database  # parts and figures; the counts are tested with the worklist
+
 
 def test_alive(anonymous: Any) -> None:
     assert anonymous.get("/healthz").json() == {"status": "alive"}

@@ -17,6 +17,8 @@ from tests.pacs import write_slice
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, sender
 
+pytestmark = pytest.mark.one_database  # receipts are counted from the inbox's files
+
 RECEIPTS = "/api/v1/receipts"
 SYNTAX = "1.2.840.10008.1.2.1"
 CONTEXT = OfferedContext("1.2.840.10008.5.1.4.1.1.2", (SYNTAX,), SYNTAX)

@@ -15,6 +15,8 @@ from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON
 from tests.service.referring import SAKON, SMALL, details, small_study
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 PATH = "/api/v1/referrals"
 
 

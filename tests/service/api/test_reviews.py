@@ -9,6 +9,8 @@ from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 STUDY = "/api/v1/studies/1.2.3"
 
 

@@ -12,6 +12,8 @@ from tests.pacs import write_slice
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, sender
 
+pytestmark = pytest.mark.one_database  # runs are read from the inbox's files
+
 SELFTESTS = "/api/v1/selftests"
 
 

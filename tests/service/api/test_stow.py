@@ -17,6 +17,8 @@ from tests.pacs import make_slice, write_slice, write_study
 from tests.service.api.conftest import SignIn
 from tests.service.factories import UDON
 
+pytestmark = pytest.mark.one_database  # what is received lies in the inbox; its rows are tested with intake
+
 STUDIES = "/dicomweb/studies"
 RELATED = 'multipart/related; type="application/dicom"; boundary=XX'
 

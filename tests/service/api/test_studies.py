@@ -28,6 +28,10 @@ from tests.service.factories import (
     registered,
 )
 
+pytestmark = (
+    pytest.mark.one_database
+)  # what the routes read is tested with its verbs: worklist, sight, findings
+
 SAH = StrokeType.SAH
 STUDIES = "/api/v1/studies"
 

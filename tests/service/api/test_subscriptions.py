@@ -21,6 +21,8 @@ from tests.service.api.test_fhir_referrals import HEADERS
 from tests.service.factories import LOEI, UDON, analysed
 from tests.stand_in import stand_in
 
+pytestmark = pytest.mark.one_database  # what the routes write is tested with its verbs
+
 HERE = "http://127.0.0.1:9/in"
 WANTED = {"address": HERE, "topics": ["flagged", "referral"], "reason": "our HIS"}
 SECRET = "urn:imaging-hub:codes:subscription-secret"

@@ -26,6 +26,8 @@ from tests.hub import free_port
 from tests.pacs import await_condition, write_slice, write_study
 from tests.service.factories import UDON
 
+pytestmark = pytest.mark.one_database  # what is received lies in the inbox
+
 
 @pytest.fixture
 def hub(app: FastAPI, engine: Engine) -> Iterator[WebServer]:

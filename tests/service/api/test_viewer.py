@@ -8,6 +8,8 @@ from service.accounts import Role
 from service.settings import Settings
 from tests.service.api.conftest import SignIn
 
+pytestmark = pytest.mark.one_database  # pages and files of the viewer
+
 
 @pytest.fixture
 def client(settings: Settings, signed_in: SignIn) -> Any:
