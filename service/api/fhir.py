@@ -4,6 +4,7 @@ Errors are OperationOutcomes. Only JSON is spoken: R4, and what there is of it i
 """
 
 from datetime import UTC, datetime
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request
@@ -19,13 +20,16 @@ from service.fhir.bundle import collection, searchset
 from service.fhir.capability import capability_statement
 from service.fhir.criteria import SEARCHES, read_criteria
 from service.fhir.elements import Resource
+from service.fhir.model_card import is_card_id, link_cards, read_card, search_cards, wants_card
 from service.fhir.page import Page
 from service.fhir.r5 import R5_KINDS, check_r5, in_version
 from service.fhir.reading import everything, read_resource, search_resources
 from service.fhir.versions import Version, wanted_version
+from service.settings import Settings
 
 STARTED: Final = datetime.now(UTC)
 AUDIT_EVENT: Final = "AuditEvent"
+DOCUMENT: Final = "DocumentReference"
 
 
 def version_of(request: Request) -> Version:
@@ -80,6 +84,7 @@ def read_capabilities(request: Request) -> JSONResponse:
 def read_everything(number: Number, request: Request, viewer: IdentityReader, session: Look) -> JSONResponse:
     """A patient with all that the hub holds of them and the viewer may see."""
     page = everything(session, viewer, number, base=_base(request))
+    link_cards(page.resources, packages_of(request))
     _note(request, session, viewer, "fhir.read", "Patient", page)
     told = page.resources
     if version_of(request) is Version.R5:
@@ -124,8 +129,11 @@ def read(kind: Kind, number: Number, request: Request, viewer: IdentityReader, s
     _check_kind(request, kind, viewer)
     if kind == AUDIT_EVENT:
         page = read_event(session, number)
+    elif kind == DOCUMENT and is_card_id(number):
+        page = read_card(session, number, packages_of(request))
     else:
         page = read_resource(session, viewer, kind, number, base=_base(request))
+    link_cards(page.resources, packages_of(request))
     _note(request, session, viewer, "fhir.read", kind, page)
     made = page.resources[0]
     version = made.get("meta", {}).get("versionId")
@@ -139,10 +147,20 @@ def _search(
     criteria = read_criteria(kind, pairs, lenient="handling=lenient" in request.headers.get("prefer", ""))
     if kind == AUDIT_EVENT:
         page = search_events(session, viewer, criteria)
+    elif kind == DOCUMENT and wants_card(criteria):
+        page = search_cards(session, criteria, packages_of(request))
     else:
         page = search_resources(session, viewer, criteria, base=_base(request))
+    link_cards(page.resources, packages_of(request))
     _note(request, session, viewer, "fhir.search", kind, page)
     return _answer(request, searchset(_base(request), kind, pairs, page.resources, after=page.next))
+
+
+def packages_of(request: Request) -> list[FilePath]:
+    """The model packages that the hub has: what workers load, and those that were registered."""
+    settings: Settings = request.app.state.settings
+    registered = settings.data / "models"
+    return [settings.model, *(sorted(registered.iterdir()) if registered.is_dir() else ())]
 
 
 def _check_kind(request: Request, kind: str, viewer: Viewer) -> None:

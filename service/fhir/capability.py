@@ -34,7 +34,11 @@ WRITES = {
 
 NOTES = {
     "Communication": "A message of an alert, with when it arrived, or of a consult.",
-    "DocumentReference": "Letters of referrals and consults; the attachment's address wants the same token.",
+    "Device": "A model package; the extension model-card points to the DocumentReference that describes it.",
+    "DocumentReference": (
+        "Letters of referrals and consults; the attachment's address wants the same token. Model cards "
+        "(type model-card, or subject a Device), with their text inside."
+    ),
     "Subscription": (
         "rest-hook without payload, for searches of DiagnosticReport, ImagingStudy, ServiceRequest and Task: "
         "a signed, empty POST. Off, with the reason in error, after 24 hours of failures."

@@ -15,6 +15,11 @@ def device_reference(analysis: Analysis) -> Resource:
     return reference("Device", analysis.model_digest[:DIGITS], analysis.model_name)
 
 
+def card_id(digest: str) -> str:
+    """The id of the DocumentReference that is a package's model card."""
+    return f"m{digest[:DIGITS]}"
+
+
 def check_device_id(text: str) -> str:
     """The beginning of a digest.
 

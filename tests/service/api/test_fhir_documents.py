@@ -1,15 +1,21 @@
 """DocumentReferences over FHIR: letters and consults are found, fetched, and hidden with their patient."""
 
+import base64
+import dataclasses
+import hashlib
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import Engine
+from fastapi import FastAPI
+from sqlalchemy import Engine, update
 
 from service.accounts import Role
 from service.consult_details import ConsultDetails, Outcome
 from service.consults import answer, ask, close
 from service.db import session_scope
+from service.findings import Analysis
 from service.referral_states import Reason, Verb
 from service.referral_steps import move_referral
 from service.referrals import find_referral
@@ -118,3 +124,34 @@ def test_everything_of_a_patient_holds_what_was_asked_and_told_too(papers: None,
     assert [there.count(each) for each in ("ServiceRequest", "Task", "DocumentReference")] == [1, 2, 2]
     technician = kinds(signed_in(Role.TECHNICIAN, SMALL))
     assert [technician.count(each) for each in ("Task", "Communication")] == [2, 0]
+
+
+CARD = "# A model\n\nIschaemia is *not assessed*.\n"
+
+
+def test_a_devices_model_card_is_found_from_it_and_read_whole(
+    papers: None, signed_in: SignIn, engine: Engine, app: FastAPI, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "model_card.md").write_text(CARD)
+    (package / "MANIFEST.sha256").write_text("00  model.onnx\n")
+    app.state.settings = dataclasses.replace(app.state.settings, model=package)
+    digest = hashlib.sha256((package / "MANIFEST.sha256").read_bytes()).hexdigest()
+    client = signed_in(Role.REFERRER, SMALL)
+    device = f"Device/{digest[:32]}"
+    assert search(client, f"DocumentReference?subject={device}") == []  # nothing was analysed with it
+    with session_scope(engine) as session:
+        session.execute(update(Analysis).values(model_digest=digest))
+    [extension] = valid(client.get(f"/fhir/{device}").json())["extension"]
+    card = valid(client.get(f"/fhir/{extension['valueReference']['reference']}").json())
+    assert card["subject"]["reference"] == device
+    attachment = card["content"][0]["attachment"]
+    assert base64.b64decode(attachment["data"]).decode() == CARD
+    for address in (f"subject={device}", "type=model-card", f"_id={card['id']}", f"related={device}"):
+        assert [each["id"] for each in search(client, f"DocumentReference?{address}")] == [card["id"]], (
+            address
+        )
+    assert search(client, "DocumentReference?type=model-card&patient=Patient/p1") == []
+    assert client.get(f"/fhir/DocumentReference/m{'0' * 32}").status_code == 404
+    assert "m" not in {each["id"][0] for each in search(client, "DocumentReference?patient=Patient/p1")}
