@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.accounts import Permission, Viewer
 from service.api.csrf import FORM_COOKIE, SESSION_COOKIE, mark_of
+from service.db import now
 from service.web.assets import address_of
 from service.web.words import Language, Words
 
@@ -82,8 +83,8 @@ def render(
     """A page, or a part of one: `template` of the templates folder with `values`.
 
     Every template also has: `t` (the reader's words), `viewer`, `navigation`, `theme`, `csrf_token`, `flash`,
-    `here` (the path), `doors` (identity providers), `asset` (the address of a static file), `entry` (the
-    browser session, if any).
+    `here` (the path), `opened` (this moment), `doors` (identity providers), `asset` (the address of a static
+    file), `entry` (the browser session, if any).
     """
     words, (mark, fresh) = words_of(request), mark_of(request)
     flash = f"flash.{request.cookies.get(FLASH_COOKIE, '')}"
@@ -98,6 +99,7 @@ def render(
             csrf_token=mark,
             flash=words(flash) if words.has(flash) else None,
             here=request.url.path,
+            opened=now(),
             asset=address_of,
             entry=getattr(request.state, "entry", None),
             doors=request.app.state.doors.values(),
