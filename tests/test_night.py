@@ -224,7 +224,7 @@ def test_a_whole_night(house: House, pacs: Orthanc, tmp_path: Path) -> None:
     specialist.reload()
     specialist.click("form[action$='/arrive'] button")
     specialist.fill("form[action$='/complete'] textarea", "operated, awake")
-    specialist.click("form[action$='/complete'] button")
+    specialist.click("form[action$='/complete'] button.primary")
     doctor.reload()
     expect(doctor.locator("main")).to_contain_text("operated, awake")
     look(doctor, "7-reply")

@@ -25,6 +25,9 @@ from tests.service.web.days import House, chromium
 DEFECTS = Path("scripts/defects.js").read_text(encoding="utf-8")
 CLEAR, BLED = "1.2.3.1", "1.2.3.2"
 ROWS = "table.list tbody tr"
+CONSOLE = tuple(
+    f"/console/{place}" for place in ("accounts", "audit", "forms", "moph", "neighbours", "subscriptions")
+)
 
 
 def uid_of(name: str) -> str:
@@ -178,6 +181,19 @@ def _look(page: Page, uid: str) -> None:
     assert "window=600,2800" in (picture.get_attribute("src") or "")
     page.wait_for_function("() => document.querySelector('[data-viewer] > img').naturalWidth > 100")
     expect(page.locator(".findings tr.flag").first).to_contain_text("แจ้งเตือน")
+    _look_at_paper(page)
+
+
+def _look_at_paper(page: Page) -> None:
+    """On paper: every key slice whole, who printed it and when, and nothing to be clicked or typed in."""
+    page.emulate_media(media="print")
+    expect(page.locator("footer .paper")).to_contain_text("พิมพ์จากหน้าจอของ")
+    for what in ("button", ".button", "textarea", "select", "nav a", ".stack-viewer"):
+        assert page.locator(what).filter(visible=True).count() == 0, what
+    edges = page.locator(".keys-row img").evaluate_all("all => all.map(e => e.getBoundingClientRect().right)")
+    assert edges
+    assert max(edges) <= page.evaluate("() => innerWidth")
+    page.emulate_media(media="screen")
 
 
 def _review(page: Page, house: House, uid: str) -> None:
@@ -277,11 +293,14 @@ def test_an_administrators_day(house: House) -> None:
         mark_failed(session, study, "analyse", "out of memory")
     page = house.enter(Role.ADMIN, english=True)
     page.goto("/console")
-    mode = page.locator(f"form[action='/console/hospitals/{LOEI}/mode']")
+    form = f"form[action='/console/hospitals/{LOEI}/mode']"
+    mode, folded = page.locator(form), page.locator(f"details:not([open]):has({form})")
+    if folded.count():  # nothing was flagged there yet
+        folded.locator("summary").click()
     mode.locator("button[value=silent]").click()
     expect(page.locator(".flash")).to_have_text("Switched; it counts from the next study on.")
     expect(mode).to_contain_text("only watches")
-    page.locator(f"form[action='/console/hospitals/{LOEI}/mode'] button[value=live]").click()
+    mode.locator("button[value=live]").click()
     expect(mode).to_contain_text("speaks")
     expect(page.locator("body")).to_contain_text("Of the last 2 alerts here that were read, 2 were right.")
     page.click(f"form[action='/console/studies/{refused}/again'] button")
@@ -341,7 +360,7 @@ def test_no_page_is_wider_than_a_phone_or_too_faint(house: House, theme: str) ->
     if theme == "light":
         page.click("button[name=theme][value=light]")
     studies = [f"/studies/{uid_of(name)}" for name in ("haemorrhage-ct", "contrast-ct")]
-    for path in (*(place.path for place in NAVIGATION), *studies, "/studies/9.9"):
+    for path in (*(place.path for place in NAVIGATION), *CONSOLE, *studies, "/studies/9.9"):
         page.goto(path)
         assert page.evaluate(f"({DEFECTS})()") == [], path
 
