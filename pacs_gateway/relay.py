@@ -15,7 +15,7 @@ from typing import Any
 from pacs_gateway.arrivals import digest_of
 from pacs_gateway.commitment import new_transaction_uid
 from pacs_gateway.completion import Completion
-from pacs_gateway.compress import NotCompressed, compress
+from pacs_gateway.compress import Compression, NotCompressed, compress
 from pacs_gateway.handover import PendingStudy, moment
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.records import unpack_header
@@ -43,6 +43,7 @@ class Relay:
         inbox: Where the listener puts what it receives.
         folder: The relay's own: its book, and compressed copies on their way.
         way: To the hub.
+        compression: How files are packed at first; what the hub does not take is given up for the next.
         clock: Seconds since the epoch; only tests give another.
     """
 
@@ -52,18 +53,22 @@ class Relay:
         folder: Path,
         way: Way,
         *,
+        compression: Compression = Compression.J2K,
         clock: Callable[[], float] = time.time,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(folder / "relay.sqlite3")
         self._packed = folder / "packed"
         self._packed.mkdir(exist_ok=True)
+        for stale in self._packed.glob("*"):
+            if stale.suffix != f".{compression}":
+                stale.unlink()
         self._inbox, self._way, self._clock = inbox, way, clock
         self._known = self.ledger.known()
         self._ranks: dict[str, int] = {}
         self.failures = 0
         self._not_before = 0.0
-        self._compresses = True
+        self._compression: Compression | None = compression
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
@@ -129,13 +134,19 @@ class Relay:
             self.ledger.note_sent(
                 parcel.sha256, result.path.stat().st_size, committed=self._way.commits_at_once
             )
-            (self._packed / f"{parcel.sha256}.dcm").unlink(missing_ok=True)
+            if result.path.parent == self._packed:
+                result.path.unlink(missing_ok=True)
         elif result.outcome is SendOutcome.NOT_ACCEPTED and result.path.parent == self._packed:
-            self._compresses = False  # it takes no JPEG 2000: from now on everything goes as it is
+            self._give_up(result.path.suffix)
             result.path.unlink(missing_ok=True)
         elif not _may_pass(result):
             log.error("the hub refuses an instance", extra={"why": result.text})
             self.ledger.note_refused(parcel.sha256, result.text)
+
+    def _give_up(self, suffix: str) -> None:
+        """The hub does not take what is packed so: from now on the next, and at last everything as it is."""
+        if suffix == f".{self._compression}":
+            self._compression = Compression.J2K if self._compression is Compression.HTJ2K else None
 
     def _back_off(self, why: str) -> None:
         self.failures += 1
@@ -145,13 +156,14 @@ class Relay:
 
     def _file(self, parcel: Parcel) -> Path:
         """The compressed copy, or the file itself where it does not get smaller without loss."""
-        source, packed = self._inbox.path_of(parcel.sha256), self._packed / f"{parcel.sha256}.dcm"
-        if not self._compresses:
+        source = self._inbox.path_of(parcel.sha256)
+        if self._compression is None:
             return source
+        packed = self._packed / f"{parcel.sha256}.{self._compression}"
         if packed.exists():
             return packed
         try:
-            compress(source, packed)
+            compress(source, packed, self._compression)
         except NotCompressed as reason:
             log.debug("sent as it is", extra={"why": str(reason)})
             return source

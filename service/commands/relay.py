@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pacs_gateway.callers import Callers
+from pacs_gateway.compress import Compression, can_write
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
 from pacs_gateway.pace import Pace
@@ -17,7 +18,7 @@ from pacs_gateway.tls import TlsFiles
 from pacs_gateway.upload import WebServer
 from service.commands.opening import open_settings
 from service.errors import BadRequest
-from service.settings import Settings
+from service.settings import BadSetting, Settings
 
 BYTES_OF_A_KILOBIT = 125
 
@@ -36,6 +37,7 @@ def relay(
     settings = open_settings()
     if not settings.relay_to:
         raise BadRequest("set HUB_RELAY_TO to AET@HOST:PORT or https://.../dicomweb of the hub")
+    compression = _compression(settings)
     tls = TlsFiles(settings.tls)
     way = _way(settings, tls)
     inbox = Inbox(settings.inbox, reserve_bytes=settings.disk_reserve_bytes)
@@ -49,7 +51,7 @@ def relay(
         tls_port=settings.dicom_tls_port,
         learn=learn or settings.learn_callers,
     )
-    carrier = Relay(inbox, settings.data / "relay", way)
+    carrier = Relay(inbox, settings.data / "relay", way, compression=compression)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -60,6 +62,15 @@ def relay(
         listener.stop()
         carrier.ledger.close()
         inbox.close()
+
+
+def _compression(settings: Settings) -> Compression:
+    if settings.relay_compression not in tuple(Compression):
+        raise BadSetting("relay_compression", settings.relay_compression, " or ".join(Compression))
+    compression = Compression(settings.relay_compression)
+    if not can_write(compression):
+        raise BadRequest("HUB_RELAY_COMPRESSION=htj2k needs an encoder: pip install imagecodecs")
+    return compression
 
 
 def _way(settings: Settings, tls: TlsFiles) -> Way:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEG2000Lossless
 
-from pacs_gateway.compress import NotCompressed, compress
+from pacs_gateway.compress import SYNTAXES, Compression, NotCompressed, compress
 from pacs_gateway.headers import read_header
 from tests.hub import real_ct
 from tests.pacs import make_slice
@@ -30,13 +30,16 @@ def smooth(side: int = 128) -> np.ndarray:
     return (ramp[:, None] * 3 + ramp[None, :]).astype(np.int16)
 
 
-def test_everything_but_the_pixels_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", list(Compression))
+def test_everything_but_the_pixels_is_the_same_byte_for_byte(
+    tmp_path: Path, compression: Compression
+) -> None:
     source = save(tmp_path, smooth(), PatientName="ÊÁªÒÂ", SpecificCharacterSet="ISO_IR 100")
     target = tmp_path / "packed"
-    size = compress(source, target)
+    size = compress(source, target, compression)
     assert size == target.stat().st_size < source.stat().st_size / 4
     before, after = dcmread(source), dcmread(target)
-    assert after.file_meta.TransferSyntaxUID == JPEG2000Lossless
+    assert after.file_meta.TransferSyntaxUID == SYNTAXES[compression]
     np.testing.assert_array_equal(after.pixel_array, before.pixel_array)
     del before.PixelData, after.PixelData
     assert before == after
@@ -53,9 +56,15 @@ def test_everything_but_the_pixels_is_the_same_byte_for_byte(tmp_path: Path) -> 
     signed=st.booleans(),
     frames=st.integers(1, 3),
     seed=st.integers(0, 2**16),
+    compression=st.sampled_from(Compression),
 )
 def test_whatever_is_written_decodes_to_what_was_there(
-    tmp_path_factory: pytest.TempPathFactory, bits: int, signed: bool, frames: int, seed: int
+    tmp_path_factory: pytest.TempPathFactory,
+    bits: int,
+    signed: bool,
+    frames: int,
+    seed: int,
+    compression: Compression,
 ) -> None:
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)
     kind = np.int16 if signed else np.uint16
@@ -71,10 +80,16 @@ def test_whatever_is_written_decodes_to_what_was_there(
         NumberOfFrames=frames,
     )
     try:
-        compress(source, folder / "packed")
+        compress(source, folder / "packed", compression)
     except NotCompressed:
         return
     np.testing.assert_array_equal(dcmread(folder / "packed").pixel_array.reshape(pixels.shape), pixels)
+
+
+def test_depths_that_the_encoder_of_htj2k_does_not_write_go_as_jpeg_2000(tmp_path: Path) -> None:
+    source = save(tmp_path, smooth(), BitsStored=12, HighBit=11, PixelRepresentation=0)
+    compress(source, tmp_path / "packed", Compression.HTJ2K)
+    assert dcmread(tmp_path / "packed").file_meta.TransferSyntaxUID == JPEG2000Lossless
 
 
 def test_values_beyond_the_bits_stored_are_left_alone(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
+from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless, JPEG2000Lossless
 
 from pacs_gateway.callers import Callers
+from pacs_gateway.compress import Compression
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
 from pacs_gateway.pace import Pace
@@ -89,9 +90,9 @@ def start(sites: tuple[Site, Site]) -> Iterator[Callable[..., Relay]]:
     """Starts a relay over the LAN's inbox, as often as wanted; all are closed at the end."""
     with ExitStack() as stack:
 
-        def start_one(hub: Peer | None = None) -> Relay:
+        def start_one(hub: Peer | None = None, compression: Compression = Compression.J2K) -> Relay:
             folder = sites[1].folder / "relay"
-            relay = Relay(sites[1].inbox, folder, by_dicom(hub or sites[0].peer))
+            relay = Relay(sites[1].inbox, folder, by_dicom(hub or sites[0].peer), compression=compression)
             stack.callback(relay.ledger.close)
             return relay
 
@@ -216,13 +217,19 @@ def test_relay_started_again_goes_on_where_it_was(
     assert sum(receipt.duplicate for receipt in hub.inbox.receipts()) == 0
 
 
-def test_a_hub_that_takes_no_jpeg_2000_gets_the_images_as_they_are(
-    sites: tuple[Site, Site], start: Callable[..., Relay], tmp_path: Path
+@pytest.mark.parametrize(
+    ("taken", "rounds"), [(HTJ2KLossless, 1), (JPEG2000Lossless, 2), (ExplicitVRLittleEndian, 3)]
+)
+def test_a_hub_gets_what_it_takes_and_else_the_images_as_they_are(
+    sites: tuple[Site, Site], start: Callable[..., Relay], tmp_path: Path, taken: str, rounds: int
 ) -> None:
     receive(sites[1], tmp_path / "ct", slices=3)
-    with small_pacs(syntaxes=[ExplicitVRLittleEndian]) as pacs:
-        relay = start(Peer("SMALLPACS", "127.0.0.1", pacs.port))
-        carry(relay, lambda: states(relay) == {SENT: 3})
+    with small_pacs(syntaxes=[taken]) as pacs:
+        relay = start(Peer("SMALLPACS", "127.0.0.1", pacs.port), Compression.HTJ2K)
+        for _ in range(rounds):
+            assert states(relay) in ({}, {WAITING: 3})
+            relay.round()
+        assert states(relay) == {SENT: 3}
     assert len(pacs.received) == 3
 
 

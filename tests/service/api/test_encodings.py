@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from imagecodecs import htj2k_encode
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    HTJ2K,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLosslessSV1,
@@ -59,6 +63,18 @@ def jpeg_lossless(ds: FileDataset) -> FileDataset:
     return ds
 
 
+def high_throughput(syntax: UID) -> Callable[[FileDataset], FileDataset]:
+    """By OpenJPH, whose order is RPCL with lengths of tile parts; the syntax that may lose need not."""
+
+    def encode(ds: FileDataset) -> FileDataset:
+        ds.PixelData = encapsulate([bytes(htj2k_encode(ds.pixel_array, reversible=True, tlm=True))])
+        ds["PixelData"].is_undefined_length = True
+        ds.file_meta.TransferSyntaxUID = syntax
+        return ds
+
+    return encode
+
+
 ENCODINGS: dict[str, tuple[UID, Callable[[FileDataset], FileDataset]]] = {
     "implicit": (ImplicitVRLittleEndian, as_native(ImplicitVRLittleEndian)),
     "explicit": (ExplicitVRLittleEndian, as_native(ExplicitVRLittleEndian)),
@@ -68,6 +84,9 @@ ENCODINGS: dict[str, tuple[UID, Callable[[FileDataset], FileDataset]]] = {
     "jpeg_lossless_sv1": (JPEGLosslessSV1, jpeg_lossless),
     "jpeg_ls": (JPEGLSLossless, compressed(JPEGLSLossless)),
     "jpeg_2000": (JPEG2000Lossless, compressed(JPEG2000Lossless)),
+    "htj2k": (HTJ2KLossless, high_throughput(HTJ2KLossless)),
+    "htj2k_rpcl": (HTJ2KLosslessRPCL, high_throughput(HTJ2KLosslessRPCL)),
+    "htj2k_lossy": (HTJ2K, high_throughput(HTJ2K)),
 }
 
 
