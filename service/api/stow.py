@@ -13,6 +13,7 @@ from pacs_gateway import status
 from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.multipart import BadMultipart, read_media_type
+from pacs_gateway.web_metadata import MetadataStore
 from pacs_gateway.web_store import DICOM, PartResult, WebStore
 from service import audit
 from service.accounts import Viewer
@@ -34,10 +35,13 @@ AE_LENGTH = 16
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "DICOM instances as they are, each a part; or one alone",
+        "description": "DICOM instances as they are, each a part, or one alone; or a part with the metadata of "
+        "several in the JSON model, and their bulk data as parts named by Content-Location",
         "content": {
             f'multipart/related; type="{DICOM}"': {"schema": {"type": "string", "format": "binary"}},
+            f'multipart/related; type="{JSON}"': {"schema": {"type": "string", "format": "binary"}},
             DICOM: {"schema": {"type": "string", "format": "binary"}},
+            JSON: {"schema": {"type": "array", "items": {"type": "object"}}},
         },
     }
 }
@@ -74,13 +78,13 @@ async def store(
     if viewer.hcode is None:
         raise NotAllowed("this account belongs to no hospital, so nobody could tell whose patients these are")
     _check_accept(request)
-    boundary = _boundary(request)
+    kind, boundary = _body(request)
     sender = Sender(
         _title(viewer.username), request.app.state.settings.ae_title, _address(request), viewer.hcode
     )
     try:
         store = await run_in_threadpool(
-            WebStore,
+            MetadataStore if kind == JSON else WebStore,
             inbox(),
             sender,
             boundary=boundary,
@@ -100,7 +104,7 @@ async def store(
     return await run_in_threadpool(_answer, request, viewer, store.results, malformed)
 
 
-async def _receive(request: Request, store: WebStore) -> None:
+async def _receive(request: Request, store: WebStore | MetadataStore) -> None:
     writing: asyncio.Future[None] | None = None
     pieces: list[bytes] = []
     try:
@@ -189,20 +193,21 @@ def _items(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"vr": "SQ", "Value": list(items)}
 
 
-def _boundary(request: Request) -> str | None:
+def _body(request: Request) -> tuple[str, str | None]:
+    """What the parts are, or the body alone, and the boundary between parts."""
     media = read_media_type(request.headers.get("content-type", ""))
-    if media.name == DICOM:
-        return None
+    if media.name in (DICOM, JSON):
+        return media.name, None
     kind = media.parameters.get("type", DICOM).lower()
-    if media.name != "multipart/related" or kind != DICOM:
+    if media.name != "multipart/related" or kind not in (DICOM, JSON):
         named = f"{media.name}; type={kind}" if media.name == "multipart/related" else media.name or "none"
         raise UnsupportedMedia(
-            f'the body is {named}; send multipart/related; type="{DICOM}" or one instance as {DICOM}.'
-            " Metadata apart from its pixels (JSON or XML with bulk data) is not taken"
+            f'the body is {named}; send multipart/related; type="{DICOM}" with instances or type="{JSON}" with'
+            f" metadata and their bulk data, or one instance as {DICOM}. Metadata in XML are not taken"
         )
     if "boundary" not in media.parameters:
         raise Malformed("the media type multipart/related gives no boundary")
-    return media.parameters["boundary"]
+    return kind, media.parameters["boundary"]
 
 
 def _check_accept(request: Request) -> None:

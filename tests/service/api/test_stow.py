@@ -144,7 +144,7 @@ def test_a_stale_meta_group_does_no_harm(client: Any, tmp_path: Path) -> None:
     ("kind", "content", "status", "word"),
     [
         ("application/json", b"{}", 415, "application/json"),
-        ('multipart/related; type="application/dicom+json"; boundary=XX', b"", 415, "bulk data"),
+        ('multipart/related; type="application/dicom+xml"; boundary=XX', b"", 415, "in XML"),
         ("", b"x", 415, "none"),
         ("multipart/related; type=application/dicom", b"x", 400, "boundary"),
         (RELATED, b"", 400, "closing"),
