@@ -1,6 +1,7 @@
 """A data set written from the DICOM JSON model, Explicit VR Little Endian, text in UTF-8. PS3.18 annex F."""
 
 import struct
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from pydicom import Dataset
 from pydicom.datadict import keyword_for_tag
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from pacs_gateway.elements import PIXEL_DATA, UNDEFINED_LENGTH
 
@@ -44,6 +45,21 @@ def first_value(attributes: dict[str, Any], tag: str) -> str:
     values = attributes.get(tag)
     found = values.get("Value") if isinstance(values, dict) else None
     return str(found[0]) if isinstance(found, list) and found else ""
+
+
+def inline_pixels(attribute: Any) -> Pixels | None:
+    """Pixels that stand in the metadata themselves; None where there are none.
+
+    Raises:
+        BadAttribute: they are not in base 64.
+    """
+    if not isinstance(attribute, dict) or "InlineBinary" not in attribute:
+        return None
+    try:
+        content = b64decode(attribute["InlineBinary"], validate=True)
+    except (ValueError, TypeError):
+        raise BadAttribute("PixelData is not as the DICOM JSON model has it") from None
+    return Pixels(ExplicitVRLittleEndian, [[content]], [len(content)])
 
 
 def write_data_set(attributes: dict[str, Any], pixels: Pixels | None, fetch: FETCH) -> Iterator[bytes]:
@@ -124,5 +140,3 @@ def _encapsulated(pixels: Pixels, frames: str) -> Iterator[bytes]:
 
 def _head(vr: bytes, length: int) -> bytes:
     return struct.pack("<HH2sxxI", PIXEL_DATA >> 16, PIXEL_DATA & 0xFFFF, vr, length)
-
-

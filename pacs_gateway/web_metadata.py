@@ -20,7 +20,14 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.dimse import C_STORE_RQ, Command
 from pacs_gateway.frames import MEDIA_TYPES, OCTETS
 from pacs_gateway.inbox import Inbox
-from pacs_gateway.json_data_set import PIXELS, BadAttribute, Pixels, first_value, write_data_set
+from pacs_gateway.json_data_set import (
+    PIXELS,
+    BadAttribute,
+    Pixels,
+    first_value,
+    inline_pixels,
+    write_data_set,
+)
 from pacs_gateway.multipart import BadMultipart, Multipart, PartBegin, PartEnd, read_media_type
 from pacs_gateway.store import Answer, Store
 from pacs_gateway.web_store import PartResult
@@ -128,7 +135,8 @@ class MetadataStore:
         if shutil.disk_usage(self._inbox.root).free < self._inbox.reserve_bytes:
             self._full = Answer(status.OUT_OF_RESOURCES, "no room for the bulk data")
             return
-        self._into = self._files.enter_context(TemporaryFile(dir=self._inbox.root))
+        self._into = TemporaryFile(dir=self._inbox.root)  # noqa: SIM115 - until the body has ended
+        self._files.callback(self._into.close)
         self._bulk.setdefault(address, _Bulk(syntax)).parts.append(self._into)
 
     def _write(self, content: bytes) -> None:
@@ -193,7 +201,7 @@ class MetadataStore:
         """The pixels of an instance, where their parts came."""
         attribute = attributes.get(PIXELS)
         if not isinstance(attribute, dict) or "BulkDataURI" not in attribute:
-            return None
+            return inline_pixels(attribute)
         bulk = self._found(str(attribute["BulkDataURI"]), "PixelData")
         return Pixels(bulk.syntax, [_pieces(part) for part in bulk.parts], [_size(p) for p in bulk.parts])
 
@@ -206,7 +214,7 @@ class MetadataStore:
             media = self._wrong[address]
             raise BadAttribute(f"{name} comes as {media or 'no media type'}, not {OCTETS}", wrong_type=True)
         if address not in self._bulk:
-            raise BadAttribute(f"no part has the Content-Location that {name} names as BulkDataURI")
+            raise BadAttribute(f"{name}: no part has its BulkDataURI as Content-Location")
         return self._bulk[address]
 
 

@@ -203,7 +203,10 @@ patient attributes and no whole instances. Errors are problem JSON (RFC 9457).
 
 - **STOW-RS** takes `multipart/related; type="application/dicom"` and `application/dicom`; answers
   `application/dicom+json`. 200 all kept, 202 some kept, 400, 406, 409 none kept, 413 too large, 415, 503
-  no room. Metadata apart from bulk data: 415.
+  no room. `multipart/related; type="application/dicom+json"` holds the metadata of one or several instances,
+  at most 64 MiB, and a part for each BulkDataURI, named by Content-Location: pixels as
+  `application/octet-stream` (little endian) or, compressed, as a media type of the table below, frame by
+  frame. They are kept when the body has ended, in UTF-8. Metadata in XML: 415.
 - **QIDO-RS** answers `application/dicom+json`, 204 when nothing matches. Keywords or tags, wildcards `*`
   and `?`, date ranges, lists of UIDs, `includefield`, `limit`, `offset`; Warning 299 when more is left.
   `fuzzymatching` is answered by literal matching and Warning 299. Names match in any component group, so

@@ -107,9 +107,6 @@ class Settings:
     relay_kbit: int = field(default=0, metadata={"low": 0, "high": 10_000_000})
     """Kilobits a second that the relay may use of the link; 0 for all of it."""
 
-    relay_compression: str = "j2k"
-    """How the relay compresses, without loss: j2k, or htj2k, which is quicker and a little larger."""
-
     alert_ladder: str = "2,5,10"
     """Minutes without an answer after which an alert goes on to the next on call; see `service.ladders`."""
 

@@ -35,8 +35,8 @@ AE_LENGTH = 16
 BODY = {
     "requestBody": {
         "required": True,
-        "description": "DICOM instances as they are, each a part, or one alone; or a part with the metadata of "
-        "several in the JSON model, and their bulk data as parts named by Content-Location",
+        "description": "DICOM instances as they are, each a part, or one alone; or a part with metadata in "
+        "the JSON model, and their bulk data as parts named by Content-Location",
         "content": {
             f'multipart/related; type="{DICOM}"': {"schema": {"type": "string", "format": "binary"}},
             f'multipart/related; type="{JSON}"': {"schema": {"type": "string", "format": "binary"}},
@@ -202,8 +202,8 @@ def _body(request: Request) -> tuple[str, str | None]:
     if media.name != "multipart/related" or kind not in (DICOM, JSON):
         named = f"{media.name}; type={kind}" if media.name == "multipart/related" else media.name or "none"
         raise UnsupportedMedia(
-            f'the body is {named}; send multipart/related; type="{DICOM}" with instances or type="{JSON}" with'
-            f" metadata and their bulk data, or one instance as {DICOM}. Metadata in XML are not taken"
+            f'the body is {named}; send multipart/related; type="{DICOM}" with instances, or type="{JSON}"'
+            f" with metadata and their bulk data, or one instance as {DICOM}. Metadata in XML are not taken"
         )
     if "boundary" not in media.parameters:
         raise Malformed("the media type multipart/related gives no boundary")
