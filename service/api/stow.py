@@ -84,11 +84,7 @@ async def store(
     )
     try:
         store = await run_in_threadpool(
-            MetadataStore if kind == JSON else WebStore,
-            inbox(),
-            sender,
-            boundary=boundary,
-            study_instance_uid=study_instance_uid,
+            _open, kind, inbox(), sender, boundary=boundary, study_instance_uid=study_instance_uid
         )
     except BadMultipart as error:
         raise Malformed(str(error)) from None
@@ -102,6 +98,13 @@ async def store(
     if malformed and not store.results:
         raise Malformed(malformed)
     return await run_in_threadpool(_answer, request, viewer, store.results, malformed)
+
+
+def _open(
+    kind: str, inbox: Inbox, sender: Sender, *, boundary: str | None, study_instance_uid: str
+) -> WebStore | MetadataStore:
+    store = MetadataStore if kind == JSON else WebStore
+    return store(inbox, sender, boundary=boundary, study_instance_uid=study_instance_uid)
 
 
 async def _receive(request: Request, store: WebStore | MetadataStore) -> None:
