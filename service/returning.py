@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from pacs_gateway.objects import ResultFile, build_final_report, build_objects
 from pacs_gateway.results import Reference
 from service import peers, result_objects, studies
+from service.cases import case_of
 from service.db import after_commit, session_scope
 from service.deliveries import Parcel, Purpose, queue_delivery
 from service.hospital_modes import Mode, mode_of
 from service.reported import study_result
 from service.reviews import Review, Signature
-from service.states import OUTCOMES, StudyState
+from service.states import OUTCOMES, Lane, StudyState
 from service.steps import Argument
 from service.storage import Storage
 from service.studies import Study
@@ -69,7 +70,19 @@ class Returning:
         self._wake = wake
 
     def return_result(self, argument: Argument) -> None:
-        """Make the objects of one revision's result; a result that late slices have overtaken is left out."""
+        """Make the objects of one revision's result; a result that late slices have overtaken is left out.
+
+        So is one of a case from the archive that was offered for labelling: in the hospital's PACS it would
+        tell a reader what the AI says, and nobody waits for it. They are made if somebody signs it.
+        """
+        with session_scope(self._engine, write=False) as session:
+            study = studies.load_study(session, argument["study"], lock=False)
+            if study.lane is Lane.RETROSPECTIVE and case_of(session, study) is not None:
+                log.info("a case to be read blind returns nothing", extra=argument)
+                return
+        self._return(argument)
+
+    def _return(self, argument: Argument) -> None:
         with session_scope(self._engine, write=False) as session:
             study = studies.load_study(session, argument["study"], lock=False)
             if study.revision != argument["revision"] or study.state not in REPORTED:
@@ -90,7 +103,7 @@ class Returning:
             rows = result_objects.objects_of(session, study, superseded=True)
             reports = [row for row in rows if row.kind == "sr" and row.revision == study.revision]
             if not reports:
-                self.return_result(argument)
+                self._return(argument)
                 rows = result_objects.objects_of(session, study, superseded=True)
                 reports = [row for row in rows if row.kind == "sr" and row.revision == study.revision]
             last = reports[-1]

@@ -23,6 +23,7 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.inbox import Inbox
 from service import studies
 from service.accounts import OPERATOR, Role, Viewer
+from service.cases import admit_case
 from service.db import session_scope
 from service.delivery_lists import list_deliveries
 from service.detectors import Detectors
@@ -35,9 +36,11 @@ from service.reviews import review_finding
 from service.settings import Settings
 from service.sight import find_study
 from service.signatures import sign_review
+from service.states import Lane
 from service.storage import FolderStorage, Storage
 from service.verdicts import Verdict
 from tests.hub import real_ct
+from tests.service.labelling import GOOD, KEY, TECHNICIAN
 
 pytestmark = pytest.mark.one_database  # objects made of images; their rows are tested with deliveries
 
@@ -251,3 +254,20 @@ def test_objects_of_real_studies_are_made_whatever_their_headers_hold(
         assert kinds == {"sr", "seg", "gsps", "sc"}
         report = data_set(storage, next(row for row in objects(engine, study) if row.kind == "sr"))
         assert report.IssuerOfPatientID == "10671"
+
+
+def test_a_case_from_the_archive_tells_no_reader_what_the_ai_says(
+    pathway: Pathway, engine: Engine, storage: Storage, inbox: Inbox, tmp_path: Path
+) -> None:
+    study = admit(arrive(inbox, simulated(tmp_path, age=CHILD)), engine, storage)
+    argument = {"study": study.id, "revision": study.revision}
+    with session_scope(engine) as session:
+        admit_case(session, TECHNICIAN, study.study_instance_uid, GOOD, KEY)
+        studies.load_study(session, study.id).lane = Lane.RETROSPECTIVE
+    pathway.analyse(argument)
+    pathway.return_result(argument)
+    assert objects(engine, study) == []
+    with session_scope(engine) as session:
+        studies.load_study(session, study.id).lane = Lane.LIVE
+    pathway.return_result(argument)
+    assert [row.kind for row in objects(engine, study)] == ["sr", "sc"]
