@@ -5,7 +5,8 @@
 88 hospitals upload simulated studies of known truth and answer for them, some against what their own images
 say; the ML team screens, 37 readers of differing skill label (three of them on the pages, in Chromium), the
 hub's figures must recover that skill; what readers differ in is adjudicated, all is frozen, and a network is
-trained on it and measured on the parts that were held out. Everything goes through `hub serve` on loopback.
+trained on it, measured on the parts that were held out, registered, run in shadow, promoted and rolled back,
+while a worse one is refused. Everything goes through `hub serve` on loopback.
 
 A run that was killed goes on from its folder and does nothing twice. No figure is a performance of a model.
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import service
+from benchmarks import campaign_loop as loop
 from benchmarks import campaign_models as models
 from benchmarks import campaign_pages as pages
 from benchmarks import campaign_portal as portal
@@ -95,8 +97,15 @@ class Campaign:
             "guard": lambda told: sets.guard(self.hub, self.cases()),
             "import": lambda told: models.import_set(self.folder, self.data_set),
             "train": lambda told: models.train_on_set(self.folder, quick=self.quick),
-            "evaluate": lambda told: models.evaluate(self.folder, self.data_set, models.TRAINED),
-            "evaluate first": lambda told: models.evaluate(self.folder, self.data_set, models.FIRST),
+            "evaluate": lambda told: self.evaluate(models.TRAINED),
+            "evaluate first": lambda told: self.evaluate(models.FIRST),
+            "train worse": lambda told: models.train_worse(self.folder),
+            "evaluate worse": lambda told: self.evaluate(models.WORSE),
+            "register": lambda told: loop.register(self.hub, told),
+            "shadow": lambda told: loop.shadow(self.hub, told),
+            "refuse": lambda told: loop.refuse(self.hub),
+            "promote": lambda told: loop.promote(self.hub, told),
+            "roll back": lambda told: loop.roll_back(self.hub, told),
         }
 
     def run(self, until: str | None, without: Collection[str] = ()) -> None:
@@ -170,6 +179,10 @@ class Campaign:
         chosen = [each for each in self.readers if each.name in self.on_pages()]
         count = CASES_ON_PAGES if len(self.plans) > 100 else 1
         return pages.read_on_pages(self.hub, chosen, self.slices(), count, told)
+
+    def evaluate(self, name: str) -> Figures:
+        """Figures on the held-out parts, told as what they are: of simulated heads."""
+        return models.evaluate(self.folder, self.data_set, name, "phantom")
 
     def measure_skill(self, _: Callable[[str], None]) -> Figures:
         """Agreement as the hub measures it, against the skill that was seeded."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.campaign_journal import Journal
+from benchmarks.campaign_models import FIRST, TRAINED
 from benchmarks.table import Bar, Row, at_least
 
 
@@ -52,7 +53,14 @@ def bars(journal: Journal, count: int) -> list[Bar]:
         at_least(
             "seeded skill in the agreement, rank correlation", figure("agreement", "rank correlation"), 0.8
         ),
+        Bar("worse models refused", figure("refuse", "refused"), "1", _is(figure("refuse", "refused"), 1)),
+        Bar("who reads when promoted", None, TRAINED, _is(figure("promote", "reads"), TRAINED)),
+        Bar("who reads when rolled back", None, FIRST, _is(figure("roll back", "reads"), FIRST)),
     ]
+
+
+def _is(value: Any, wanted: Any) -> bool | None:
+    return None if value is None else bool(value == wanted)
 
 
 def _short(value: Any) -> str:

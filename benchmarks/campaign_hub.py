@@ -17,7 +17,7 @@ import httpx
 
 ADMIN, TEAM = "campaign", "ml-team"
 JUDGES = ("judge-1", "judge-2")
-PATIENCE_S = 180.0
+PATIENCE_S = 600.0
 ROOT = Path(__file__).resolve().parent.parent
 HUB = [sys.executable, "-m", "service"]
 

@@ -52,9 +52,16 @@ def train_worse(folder: Path) -> dict[str, Any]:
     return _train(folder, WORSE, cases=folder / "cases", stage1=8, stage2=4, phantoms=64)
 
 
-def evaluate(folder: Path, data_set: Path, name: str) -> dict[str, Any]:
-    """Figures of a package on the parts that nobody trained on."""
-    held = _held(folder, data_set)
+def evaluate(folder: Path, data_set: Path, name: str, population: str = "") -> dict[str, Any]:
+    """Figures of a package on the parts that nobody trained on.
+
+    Args:
+        folder: Of the campaign.
+        data_set: As it was frozen.
+        name: Of the package.
+        population: A word of `training.report.POPULATIONS` for all; each row's own source when left out.
+    """
+    held = _held(folder, data_set, population)
     out = folder / f"evaluation-{name}"
     _run("training.evaluate", package(folder, name), held, "--out", out, "--cases", 0, "--threads", 1)
     report = json.loads((out / "report.json").read_text())
@@ -74,7 +81,7 @@ def package(folder: Path, name: str) -> Path:
     return folder / "packages" / name
 
 
-def _held(folder: Path, data_set: Path) -> Path:
+def _held(folder: Path, data_set: Path, population: str) -> Path:
     """The rows of the held-out parts, beside links to their studies: a frozen folder is never written to."""
     held = folder / "held"
     held.mkdir(exist_ok=True)
@@ -85,7 +92,8 @@ def _held(folder: Path, data_set: Path) -> Path:
         if not link.is_symlink():
             link.symlink_to((data_set / link.name).absolute(), target_is_directory=True)
     assert not (held / ABOUT).exists()
-    (held / ROWS).write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    named = [json.loads(line) | ({"source": population} if population else {}) for line in kept]
+    (held / ROWS).write_text("".join(json.dumps(row) + "\n" for row in named), encoding="utf-8")
     return held / ROWS
 
 
