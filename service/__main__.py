@@ -34,6 +34,8 @@ COMMANDS = {
     "relay": "service.commands.relay",
     "viewer": "service.commands.viewer",
     "conformance": "service.commands.conformance",
+    "backup": "service.commands.backups",
+    "restore": "service.commands.backups",
     "doctor": "service.commands.doctor",
 }
 """Each command and the module that adds it. Only the module of the command that was asked for is imported:

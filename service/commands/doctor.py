@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from model.weights import BadArtefact, load_artefact
 from service import circuits, deliveries, delivery_lists
 from service.accounts import OPERATOR
+from service.backups import last_backup
 from service.certificates import list_certificates
 from service.channels.opening import open_channels
 from service.commands.opening import open_settings
@@ -28,6 +30,7 @@ from service.placements import placements
 from service.settings import Settings
 
 STALE_SECONDS = 10.0
+STALE_BACKUP = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,15 @@ def _disk(settings: Settings) -> str:
             "studies are being refused (0xA700); free some space"
         )
     return f"{free_mb} MB free in {settings.data}"
+
+
+def _backup(settings: Settings) -> str:
+    made = last_backup(settings.data)
+    if made is None:
+        return "none made yet: hub backup FOLDER"
+    if (old := now() - made) > STALE_BACKUP:
+        raise Ill(f"the last one is {old.days} days old: hub backup FOLDER, daily")
+    return f"the last one is of {made:%Y-%m-%d %H:%M}Z"
 
 
 def _database(settings: Settings) -> str:
@@ -220,6 +232,7 @@ def _tls(settings: Settings) -> str:
 
 CHECKS: dict[str, Callable[[Settings], str]] = {
     "disk": _disk,
+    "backup": _backup,
     "database": _database,
     "model": _model,
     "workers": _workers,

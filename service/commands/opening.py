@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from service import logs
 from service.processes import PARENT_VARIABLE, die_with_parent
+from service.restoring import assert_restored
 from service.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ def open_settings(*, log_level: str | None = None) -> Settings:
     settings = read_settings()
     logs.configure(log_level or settings.log_level)
     settings.data.mkdir(parents=True, exist_ok=True)
+    assert_restored(settings.data)
     return settings
 
 
