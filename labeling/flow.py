@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from html import escape
 from itertools import pairwise
+from typing import Any
 
 from labeling.answers import Criterion
 from labeling.splits import Part
@@ -64,6 +65,14 @@ def count_reasons(excluded_by: Iterable[Sequence[Criterion]]) -> dict[Criterion,
     """Cases by reason, in the order of the criteria."""
     counts = Counter(criterion for reasons in excluded_by for criterion in reasons)
     return {criterion: counts[criterion] for criterion in Criterion if counts[criterion]}
+
+
+def plain_flow(flow: Flow) -> dict[str, Any]:
+    """The flow as JSON keeps it."""
+    plain = asdict(flow)
+    plain["reasons"] = {criterion.value: count for criterion, count in flow.reasons.items()}
+    plain["parts"] = {part.value: count for part, count in flow.parts.items()}
+    return plain
 
 
 def flow_rows(flow: Flow, language: str = "en") -> list[tuple[str, int, list[str]]]:

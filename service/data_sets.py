@@ -2,18 +2,20 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Engine, ForeignKey, String, Text, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from labeling import manifest
 from labeling.datasheet import datasheet
-from labeling.flow import Flow, flow_svg
+from labeling.flow import Flow, flow_svg, plain_flow
+from labeling.labels import Label
 from labeling.manifest import Row
 from labeling.splits import Part, Shares
 from pacs_gateway.pseudonyms import Key
@@ -22,12 +24,16 @@ from service.accounts import Viewer
 from service.adjudications import consensus_of
 from service.case_facts import hours_to_ct
 from service.case_identities import case_name, parts_of, patients_of
+from service.case_images import slices_of
 from service.case_states import SETTLED, CaseState, CaseVerb
 from service.cases import Case, flow_of, move_case
 from service.db import Base, Id, UtcDateTime, locked, now, session_scope, words
 from service.errors import AlreadyExists, BadRequest, NotFound
 from service.extents import slice_ranges
+from service.masks import masks_of
+from service.painted import painted
 from service.reader_agreement import figures
+from service.reads import parse_label
 from service.series import storage_keys
 from service.storage import Storage
 from service.studies import Study
@@ -72,6 +78,10 @@ class _Member:
     case_id: int
     hcode: str
     keys: list[str]
+    labels: list[Label]
+    """The adjudicator's first, then the readers'."""
+    uids: list[str]
+    """The slices that labels speak of, bottom to top, by their pseudonyms."""
     row: Row
 
 
@@ -85,6 +95,7 @@ def freeze_cases(
     shares: Shares,
     *,
     licence: str,
+    told: Callable[[int, int], object] = lambda done, total: None,
 ) -> DataSet:
     """Freeze every settled case as the next version of a data set, in PLACE/NAME-vN.
 
@@ -100,24 +111,24 @@ def freeze_cases(
         name: Lower-case letters, digits and hyphens.
         shares: How it is parted.
         licence: Under which it may be used.
+        told: Is told, after each study, how many are made anonymous, of how many.
 
     Raises:
         BadRequest: no settled case, a name that is none, or shares that make no sense.
         AlreadyExists: nothing has changed since the last version.
     """
-    if not name.replace("-", "").isalnum() or name != name.lower() or not name.isascii() or len(name) > 60:
-        raise BadRequest(
-            f"{name!r} is no name of a data set: lower-case letters, digits and hyphens, up to 60"
-        )
+    check_name(name)
     with session_scope(engine, write=False) as session:
         version = (session.scalar(select(func.max(DataSet.version)).where(DataSet.name == name)) or 0) + 1
-        members, suspects = _members(session, shares)
+        members, suspects = _members(session, shares, key)
         flow, agreements = flow_of(session, viewer), figures(session)
     if not members:
         raise BadRequest("no case is agreed or adjudicated, so there is nothing to freeze")
     with tempfile.TemporaryDirectory(dir=place, prefix=".anonymous-") as scratch:
         files: dict[str, Path] = {}
-        members = [_with_files(each, storage, key, Path(scratch), files) for each in members]
+        for at, each in enumerate(members):
+            members[at] = _with_files(each, storage, key, Path(scratch), files)
+            told(at + 1, len(members))
         rows = [each.row for each in members]
         if not any(row.files for row in rows):
             raise BadRequest("no image of any settled case may leave care")
@@ -127,7 +138,7 @@ def freeze_cases(
             "version": version,
             "licence": licence,
             "shares": asdict(shares),
-            "flow": _plain_flow(whole),
+            "flow": plain_flow(whole),
         }
         sheet = datasheet(
             name, version, rows, whole, shares, licence=licence, agreements=agreements, suspects=suspects
@@ -139,6 +150,23 @@ def freeze_cases(
             raise BadRequest(f"the data set cannot be frozen: {error}") from error
     with session_scope(engine) as session:
         return _record(session, viewer, members, about, digest, folder)
+
+
+def place_of(data: Path) -> Path:
+    """Where the hub puts the data sets that it freezes by itself."""
+    return data / "datasets"
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name of a data set.
+
+    Raises:
+        BadRequest: it is none.
+    """
+    if not name.replace("-", "").isalnum() or name != name.lower() or not name.isascii() or len(name) > 60:
+        raise BadRequest(
+            f"{name!r} is no name of a data set: lower-case letters, digits and hyphens, up to 60"
+        )
 
 
 def find_data_set(session: Session, number: int) -> DataSet:
@@ -157,7 +185,7 @@ def data_sets(session: Session) -> Sequence[DataSet]:
     return session.scalars(select(DataSet).order_by(DataSet.id.desc())).all()
 
 
-def _members(session: Session, shares: Shares) -> tuple[list[_Member], int]:
+def _members(session: Session, shares: Shares, key: Key) -> tuple[list[_Member], int]:
     patients = patients_of(session)
     parts = parts_of(session, shares, patients.group_of)
     cases = session.execute(
@@ -188,7 +216,11 @@ def _members(session: Session, shares: Shares) -> tuple[list[_Member], int]:
             adjudicated=decided is not None,
             exclude_reason=reason,
         )
-        members.append(_Member(case.id, case.hcode or "", storage_keys(session, study.id), row))
+        labels = [parse_label(each.label) for each in ([decided] if decided else []) + list(reads)]
+        slices = slices_of(session, case) if any(map(masks_of, labels)) else []
+        uids = [key.uid(each.sop_instance_uid) for each in slices]
+        keys = storage_keys(session, study.id)
+        members.append(_Member(case.id, case.hcode or "", keys, labels, uids, row))
     return members, len(patients.suspects)
 
 
@@ -208,8 +240,14 @@ def _with_files(
         return replace(member, row=row)
     own = {f"{member.row.study_key}/{path.name}": path for path in report.written}
     files |= own
+    mask_path = None
+    if masks := painted(member.labels, member.uids, storage):
+        mask_path = f"masks/{member.row.study_key}.npz"
+        files[mask_path] = own[mask_path] = scratch / f"{member.row.study_key}.npz"
+        named: dict[str, Any] = {kind.value: mask for kind, mask in masks.items()}
+        np.savez_compressed(own[mask_path], **named)
     hashes = {name: manifest.sha256_of(path) for name, path in own.items()}
-    return replace(member, row=replace(member.row, files=hashes))
+    return replace(member, row=replace(member.row, files=hashes, mask_path=mask_path))
 
 
 def _whole_flow(flow: Flow, rows: Sequence[Row]) -> Flow:
@@ -220,13 +258,6 @@ def _whole_flow(flow: Flow, rows: Sequence[Row]) -> Flow:
         left_out=dict(sorted(left.items())),
         parts={part: parts[part] for part in Part if parts[part]},
     )
-
-
-def _plain_flow(flow: Flow) -> dict[str, Any]:
-    plain = asdict(flow)
-    plain["reasons"] = {criterion.value: count for criterion, count in flow.reasons.items()}
-    plain["parts"] = {part.value: count for part, count in flow.parts.items()}
-    return plain
 
 
 def _record(

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from pacs_gateway.inbox import Inbox
 from service import alert_deliveries, deliveries, delivery_commitments
 from service.consult_clock import ConsultClock
+from service.data_set_orders import waiting_orders
 from service.db import now, session_scope
 from service.handovers import waiting_handovers
 from service.heralds import Herald
@@ -146,6 +147,7 @@ class Dispatch:
             handovers = waiting_handovers(session)
             replies = waiting_replies(session)
             uploads = waiting_uploads(session)
+            data_sets = waiting_orders(session)
         if late:
             with session_scope(self._engine) as session:
                 deliveries.expire_old(session, at)
@@ -155,6 +157,8 @@ class Dispatch:
             self._orders.reply(each)
         for number in uploads:
             self._orders.unpack(number)
+        for number in data_sets:
+            self._orders.freeze(number)
         for each in unreported:
             self._orders.sign(each["study"], each["revision"], each["review"])
         for peer in peers:

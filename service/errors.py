@@ -30,6 +30,13 @@ class NotAllowed(HubError):
     title = "Not allowed"
 
 
+class StillBlind(HubError):
+    """The viewer is to read this study blind, and has not yet."""
+
+    status = 409
+    title = "You have this study to read blind"
+
+
 class Forged(HubError):
     """A form came without the mark that this hub put into it: another site may have sent it."""
 

@@ -35,6 +35,9 @@ REPLY = "reply"
 
 REPORT = "report"
 """The name of the job that tells MOPH Refer of one hospital's referrals; `moph.reporter.Reporter.report`."""
+FREEZE = "freeze"
+"""The name of the job that makes a data set; `freezing.Freezing.carry_out` is its step."""
+
 UNPACK = "unpack"
 """The name of the job that opens an upload; `unpacking.Unpacking.unpack` is its step."""
 
@@ -83,6 +86,11 @@ class Orders:
     def unpack(self, upload: int) -> None:
         """Have an upload opened; ordering the same again is one job."""
         self._client.enqueue(UNPACK, f"{UNPACK}:{upload}", {"upload": upload}, lane=jobs.Lane.DELIVERY)
+
+    def freeze(self, order: int) -> None:
+        """Have an order of a data set carried out; ordering the same again is one job."""
+        lane, priority = jobs.Lane.TRAINING, jobs.Priority.RETRAINING
+        self._client.enqueue(FREEZE, f"{FREEZE}:{order}", {"order": order}, lane=lane, priority=priority)
 
     def deliver(self, peer: str, at: datetime | None = None) -> None:
         """Have a destination looked after, at once or at a time; the same time again is one job."""

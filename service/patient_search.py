@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
 from service.arrivals import clean
+from service.blindness import not_blind
 from service.grants import granted_studies
 from service.sight import visible_studies
 from service.studies import Study
@@ -108,7 +109,7 @@ def _by_number(session: Session, viewer: Viewer, begin: str, limit: int) -> Sequ
         begins = Study.patient_id.between(begin, begin + LAST)
     else:
         begins = Study.patient_id.like(f"{_literal(begin)}%", escape="\\")
-    query = select(Study).where(visible_to(viewer, Study.hcode), begins)
+    query = select(Study).where(visible_to(viewer, Study.hcode), not_blind(viewer), begins)
     return session.scalars(query.order_by(Study.patient_id, Study.id.desc()).limit(limit)).all()
 
 
@@ -116,7 +117,9 @@ def _by_name(session: Session, viewer: Viewer, words: Sequence[str], limit: int)
     grams = list(dict.fromkeys(gram for word in words for gram in _grams(word.lower())))
     if not grams:
         return ()
-    query = select(Study).where(visible_to(viewer, Study.hcode), *_holds(words)).limit(limit)
+    query = (
+        select(Study).where(visible_to(viewer, Study.hcode), not_blind(viewer), *_holds(words)).limit(limit)
+    )
     if session.get_bind().dialect.name == "sqlite":
         return session.scalars(_in_full_text(query, grams, viewer)).all()
     hospital = [] if viewer.sees_region else [f"#{viewer.hcode or ''}"]

@@ -123,12 +123,19 @@ def discordant(
     limit: int = 50,
 ) -> Sequence[DiscordantPair]:
     """Studies whose newest report differs from the AI, newest first."""
+    from service.blindness import not_blind  # it is about cases, which import this
+
     newest = select(func.max(Report.id)).group_by(Report.study_id)
     kinds = (Concordance.AI_MISSED, Concordance.REPORT_SILENT) if kind is None else (kind,)
     query = (
         select(Report, Study)
         .join(Study, Study.id == Report.study_id)
-        .where(Report.concordance.in_(kinds), Report.id.in_(newest), visible_to(viewer, Study.hcode))
+        .where(
+            Report.concordance.in_(kinds),
+            Report.id.in_(newest),
+            visible_to(viewer, Study.hcode),
+            not_blind(viewer),
+        )
     )
     if before is not None:
         query = query.where(Report.id < before)

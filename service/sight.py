@@ -1,6 +1,7 @@
 """Sight: which studies a viewer may see (their hospital's own, and those it was shown), which are their own.
 
 Whoever only looks takes `find_study`; whoever changes a study, or reads who saw it, takes `find_own_study`.
+Who is to read a study blind sees it in no list, and is told so where they ask for it (`blindness`).
 """
 
 from sqlalchemy import ColumnElement, bindparam, or_, select
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Viewer, visible_to
 from service.arrivals import clean
-from service.errors import NotFound
+from service.errors import NotFound, StillBlind
 from service.grants import granted_studies
 from service.studies import Study
 
@@ -17,10 +18,9 @@ _BY_UID = select(Study).where(Study.study_instance_uid == bindparam("uid"))
 
 def visible_studies(viewer: Viewer) -> ColumnElement[bool]:
     """The condition on `Study` for everything that the viewer may look at."""
-    own = visible_to(viewer, Study.hcode)
-    if viewer.sees_region or viewer.hcode is None:
-        return own
-    return or_(own, Study.id.in_(granted_studies(viewer.hcode)))
+    from service.blindness import not_blind  # it is about cases, which import this
+
+    return _within_sight(viewer) & not_blind(viewer)
 
 
 def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
@@ -28,8 +28,9 @@ def find_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Stu
 
     Raises:
         NotFound: otherwise; the two are not told apart.
+        StillBlind: the viewer has it to read blind, and has not yet.
     """
-    return _find(session, study_instance_uid, visible_studies(viewer))
+    return _find(session, study_instance_uid, viewer, _within_sight(viewer))
 
 
 def find_own_study(session: Session, study_instance_uid: str, viewer: Viewer) -> Study:
@@ -37,8 +38,9 @@ def find_own_study(session: Session, study_instance_uid: str, viewer: Viewer) ->
 
     Raises:
         NotFound: otherwise, also for a study that the hospital was only shown.
+        StillBlind: see `find_study`.
     """
-    return _find(session, study_instance_uid, visible_to(viewer, Study.hcode))
+    return _find(session, study_instance_uid, viewer, visible_to(viewer, Study.hcode))
 
 
 def sees(session: Session, viewer: Viewer, study: Study) -> bool:
@@ -52,7 +54,20 @@ def owns(viewer: Viewer, study: Study) -> bool:
     return viewer.sees_region or (study.hcode is not None and study.hcode == viewer.hcode)
 
 
-def _find(session: Session, study_instance_uid: str, seen: ColumnElement[bool]) -> Study:
+def _within_sight(viewer: Viewer) -> ColumnElement[bool]:
+    own = visible_to(viewer, Study.hcode)
+    if viewer.sees_region or viewer.hcode is None:
+        return own
+    return or_(own, Study.id.in_(granted_studies(viewer.hcode)))
+
+
+def _find(session: Session, study_instance_uid: str, viewer: Viewer, seen: ColumnElement[bool]) -> Study:
+    from service.blindness import is_blind
+
     if study := session.scalar(_BY_UID.where(seen), {"uid": clean(study_instance_uid)}):
+        if is_blind(session, viewer, study):
+            raise StillBlind(
+                "you have this study to read blind; read it first, or open it for care on its page"
+            )
         return study
     raise NotFound(f"no study {study_instance_uid!r}")

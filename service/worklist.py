@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from model.stroke import StrokeType
 from service.accounts import Viewer, visible_to
+from service.blindness import blind_studies
 from service.errors import BadRequest
 from service.flags import StudyFlag
 from service.grants import granted_studies
@@ -66,7 +67,7 @@ def worklist(
         for seen, place, number in _sights(viewer, wanted, finding)
         for each in _ranges(state, since, after)
     ]
-    return _page(session, sorted(_cursors(session, parts)), limit)
+    return _page(session, viewer, sorted(_cursors(session, parts)), limit)
 
 
 def _sights(
@@ -110,7 +111,7 @@ def _cursors(session: Session, parts: Sequence[Select[int, int]]) -> Iterator[Cu
     yield from session.execute(query)
 
 
-def _page(session: Session, cursors: Sequence[Cursor], limit: int) -> WorklistPage:
+def _page(session: Session, viewer: Viewer, cursors: Sequence[Cursor], limit: int) -> WorklistPage:
     if not cursors:
         return WorklistPage((), None)
     shown = cursors[:limit]
@@ -118,7 +119,9 @@ def _page(session: Session, cursors: Sequence[Cursor], limit: int) -> WorklistPa
         study.id: study
         for study in session.scalars(select(Study).where(Study.id.in_([number for _, number in shown])))
     }
-    return WorklistPage([found[number] for _, number in shown], shown[-1] if len(cursors) > limit else None)
+    hidden = blind_studies(session, viewer)
+    studies = [found[number] for _, number in shown if number not in hidden]
+    return WorklistPage(studies, shown[-1] if len(cursors) > limit else None)
 
 
 def _ranges(

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,18 @@ from model.detect import Detector
 from model.weights import BadArtefact
 from pacs_gateway.inbox import Inbox
 from service.alerts import AlertKind, Withdrawal
+from service.case_keys import open_research_key
 from service.channels.fence import read_fence
 from service.channels.opening import open_channels
 from service.commands.opening import open_process
 from service.consult_clock import consult_clock
 from service.counts import Counts
 from service.couriers import Courier
+from service.data_sets import place_of
 from service.db import make_engine
 from service.detectors import Detectors
 from service.dispatch import Dispatch
+from service.freezing import Freezing
 from service.handovers import Handover
 from service.intake import Intake
 from service.ladders import Ladder
@@ -33,6 +37,7 @@ from service.notifiers import Notifier
 from service.orders import (
     ANALYSE,
     DELIVER,
+    FREEZE,
     HAND_OVER,
     NEIGHBOUR,
     NOTIFY,
@@ -112,6 +117,8 @@ def work(
     )
     worker.register(NOTIFY, notifier.steps(), on_failure=notifier.give_up)
     worker.register(UNPACK, unpacking.steps(), on_failure=unpacking.give_up)
+    freezing = Freezing(engine, storage, partial(open_research_key, settings), place_of(settings.data))
+    worker.register(FREEZE, freezing.steps(), on_failure=freezing.give_up)
     worker.register(NEIGHBOUR, neighbours.steps(), on_failure=neighbours.give_up)
     worker.register(TELL, messenger.steps(), on_failure=messenger.give_up)
     worker.register(REPORT, reporter.steps(), on_failure=reporter.give_up)

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, Work, note_read
+from service.blindness import give_up_blindness
 from service.consults import list_consults
 from service.db import now
 from service.deliveries import Delivery
-from service.errors import BadRequest
+from service.errors import BadRequest, StillBlind
 from service.findings import Analysis, Finding, analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
 from service.hospitals import find_hospital
@@ -53,8 +54,21 @@ class Bar:
 
 @router.get("/studies/{uid}")
 def show_study(uid: Uid, entry: Browser, request: Request, session: Look) -> Response:
-    """The study's page."""
-    return _show(request, session, entry.chosen().must(Permission.READ_STUDIES), uid)
+    """The study's page; to who has it to read blind, only that."""
+    viewer = entry.chosen().must(Permission.READ_STUDIES)
+    try:
+        return _show(request, session, viewer, uid)
+    except StillBlind:
+        note_read(request, session, viewer, "case.blind")
+        return render(request, "blind.html", viewer, status=StillBlind.status, uid=uid)
+
+
+@router.post("/studies/{uid}/unblind")
+def unblind(uid: Uid, entry: Browser, request: Request, session: Work) -> Response:
+    """Open the study for care: the blind read goes to somebody else."""
+    viewer = entry.chosen().must(Permission.LABEL)
+    give_up_blindness(session, viewer, uid)
+    return see_other(request, f"/studies/{uid}", flash="unblinded")
 
 
 @router.post("/studies/{uid}/review")

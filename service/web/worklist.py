@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.api.access import Browser, Look, note_read
+from service.blindness import blind_studies
 from service.flags import flags_of
 from service.hospital_modes import Mode, modes
 from service.hospitals import hospital_names
@@ -127,7 +128,7 @@ def _show(
     names = hospital_names(session, thai=words.language is Language.TH)
     silent = {hcode for hcode, row in modes(session).items() if row.mode is Mode.SILENT}
     ids = [study.id for study in studies]
-    flags = flags_of(session, ids)
+    flags, blind = flags_of(session, ids), len(blind_studies(session, viewer))
     rows = [make_row(each, flags[each.id], names, silent=each.hcode in silent, t=words) for each in studies]
     note_read(request, session, viewer, "worklist.read", detail={"studies": ids})
     return render(
@@ -147,4 +148,5 @@ def _show(
         text=text,
         after=after,
         live=live,
+        blind=blind,
     )

@@ -68,6 +68,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/moph/keys/{hcode}": {"api_key": "a", "secret_key": "b"},
     "/api/v1/subscriptions": {"address": "https://his.example/hub", "topics": ["flagged"]},
     "/api/v1/cases": {"study": "1.2.3"},
+    "/api/v1/datasets": {"name": "r8", "licence": "research"},
     "/api/v1/cases/quotas": {"10671": 10},
     "/api/v1/cases/suspects": {"first": 1, "second": 2, "same": True},
     "/api/v1/cases/assignment": {"readers": [{"username": "someone"}]},
