@@ -106,6 +106,7 @@ from service.web import consults as consults_page
 from service.web import differences as differences_page
 from service.web import forms as forms_page
 from service.web import label as label_page
+from service.web import models as models_page
 from service.web import moph as moph_page
 from service.web import neighbours as neighbours_page
 from service.web import receipts as receipts_page
@@ -177,6 +178,7 @@ PARTS = (
     accounts_page,
     clock_page,
     differences_page,
+    models_page,
     label_page,
     cases_page,
     case_progress,

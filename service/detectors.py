@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from model.detect import Detector
@@ -19,7 +19,7 @@ from model.weights import BadArtefact
 from service.accounts import OPERATOR, Viewer
 from service.db import session_scope
 from service.model_states import ModelVerb
-from service.models import REGION, Model, ModelStep, note_step
+from service.models import REGION, Model, note_step, steps_of
 from service.placements import models_at, state_in
 
 log = logging.getLogger(__name__)
@@ -42,47 +42,24 @@ class Package:
     folder: str
 
 
-class Detectors:
-    """The packages of one worker.
+class Packages:
+    """Registered packages in memory, loaded when first wanted; the one used longest ago goes first.
 
     Args:
         engine: The rows.
         data: HUB_DATA, where registered packages lie.
-        shipped: The package of HUB_MODEL, for where no model is live.
         load: Loads and proves a package.
     """
 
-    def __init__(self, engine: Engine, data: Path, shipped: Detector, load: Open | None = None) -> None:
+    def __init__(self, engine: Engine, data: Path, load: Open | None = None) -> None:
         self._engine = engine
         self._data = data
         self._load = load or Detector
-        self._shipped = shipped
         self._kept: OrderedDict[str, Detector] = OrderedDict()
         self._faulty: set[str] = set()
-        self._last: dict[str, Detector] = {}
-        self._lock = threading.Lock()
 
-    def named(self, session: Session, hcode: str | None) -> tuple[str, str]:
-        """Name and digest of the package that reads a hospital's studies now."""
-        if live := models_at(session, hcode).live:
-            return live.name, live.digest
-        return self._shipped.artefact.name, self._shipped.artefact.digest
-
-    def at(self, hcode: str | None) -> Detector:
-        """The package that reads a hospital's studies, ready; call it with no session open."""
-        with session_scope(self._engine, write=False) as session:
-            live = models_at(session, hcode).live
-            wanted = package_of(live) if live else None
-        with self._lock:
-            detector = self._shipped if wanted is None else self._ready(wanted)
-            if detector is None:
-                return self._last.get(hcode or REGION, self._shipped)
-            self._last[hcode or REGION] = detector
-            return detector
-
-    def _ready(self, wanted: Package) -> Detector | None:
-        if wanted.digest == self._shipped.artefact.digest:
-            return self._shipped
+    def ready(self, wanted: Package) -> Detector | None:
+        """The package; None where it cannot be used, which is then in the model's history."""
         if wanted.digest in self._faulty:
             return None
         if wanted.digest not in self._kept:
@@ -110,17 +87,50 @@ class Detectors:
     def _note(self, wanted: Package, why: str) -> None:
         log.critical("a model package cannot be used", extra={"model": wanted.name, "why": why})
         with session_scope(self._engine) as session:
-            newest = session.scalar(
-                select(ModelStep)
-                .where(ModelStep.model_id == wanted.number)
-                .order_by(ModelStep.id.desc())
-                .limit(1)
-            )
-            if newest is not None and newest.verb is ModelVerb.FAULT:
-                return
             model = session.get_one(Model, wanted.number)
+            newest = steps_of(session, model, limit=1)
+            if newest and newest[0].verb is ModelVerb.FAULT:
+                return
             state = state_in(session, model, REGION)
             note_step(session, HUB, model, REGION, ModelVerb.FAULT, state, state, reason=why)
+
+
+class Detectors:
+    """Which package reads where, of one worker.
+
+    Args:
+        engine: The rows.
+        data: HUB_DATA, where registered packages lie.
+        shipped: The package of HUB_MODEL, for where no model is live.
+        load: Loads and proves a package.
+    """
+
+    def __init__(self, engine: Engine, data: Path, shipped: Detector, load: Open | None = None) -> None:
+        self._engine = engine
+        self._packages = Packages(engine, data, load)
+        self._shipped = shipped
+        self._last: dict[str, Detector] = {}
+        self._lock = threading.Lock()
+
+    def named(self, session: Session, hcode: str | None) -> tuple[str, str]:
+        """Name and digest of the package that reads a hospital's studies now."""
+        if live := models_at(session, hcode).live:
+            return live.name, live.digest
+        return self._shipped.artefact.name, self._shipped.artefact.digest
+
+    def at(self, hcode: str | None) -> Detector:
+        """The package that reads a hospital's studies, ready; call it with no session open."""
+        with session_scope(self._engine, write=False) as session:
+            live = models_at(session, hcode).live
+            wanted = package_of(live) if live else None
+        with self._lock:
+            detector: Detector | None = self._shipped
+            if wanted is not None and wanted.digest != self._shipped.artefact.digest:
+                detector = self._packages.ready(wanted)
+            if detector is None:
+                return self._last.get(hcode or REGION, self._shipped)
+            self._last[hcode or REGION] = detector
+            return detector
 
 
 def package_of(model: Model) -> Package:

@@ -1,11 +1,8 @@
 """The loop from the inbox into the hub: a study is shown while it arrives and admitted once complete."""
 
-import fcntl
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from pacs_gateway.inbox import Inbox
 from pacs_gateway.trials import KEPT, purge_trials
 from service import pathway, studies
 from service.db import session_scope
+from service.locks import alone
 from service.orders import Orders
 from service.states import StudyState
 from service.storage import Storage
@@ -56,7 +54,7 @@ class Intake:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; a round that fails is logged and tried again."""
-        with self._alone(stop) as mine:
+        with alone(self._lock, stop) as mine:
             while mine and not stop.is_set():
                 try:
                     self.round(datetime.now(UTC))
@@ -119,19 +117,3 @@ class Intake:
                     studies.note_receiving(session, progress)
             if self._count is not None:
                 self._count(arriving)
-
-    @contextmanager
-    def _alone(self, stop: threading.Event) -> Iterator[bool]:
-        handle = os.open(self._lock, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            while not stop.is_set():
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    stop.wait(1.0)
-                else:
-                    yield True
-                    return
-            yield False
-        finally:
-            os.close(handle)

@@ -13,6 +13,7 @@ from service.evaluations import Report, Row, Share, common_evaluations
 from service.model_states import ModelVerb
 from service.models import Model, steps_of
 from service.placements import models_at
+from service.shadows import count_shadowed
 from service.shipped import Standard
 
 GOLDEN_LIMIT = 0.01
@@ -25,6 +26,8 @@ LEAST_OF_EACH = 10
 """Studies with a finding, and without, below which a comparison shows nothing."""
 LEAST_IN_STRATUM = 20
 """Studies; a smaller stratum says nothing."""
+LEAST_SHADOWED = 10
+"""Real studies of that place that it must have read beside the live model."""
 _ROUNDING = 1e-9
 
 
@@ -36,6 +39,7 @@ class GateName(StrEnum):
     MEASURED = "measured"
     ACCURACY = "accuracy"
     STRATA = "strata"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ def look_at_gates(session: Session, model: Model, hcode: str, *, standard: Stand
     if reports is not None:
         gates += _accuracy(*reports, live)
         gates.append(_strata(*reports, live))
-    return gates
+    return [*gates, _shadow(session, model, hcode)]
 
 
 def standard_at(session: Session, hcode: str, standard: Standard) -> Standard:
@@ -192,6 +196,16 @@ def _strata(new: Report, old: Report, live: Standard) -> Gate:
             f"No stratum of {LEAST_IN_STRATUM} studies or more loses more than {limit} points.",
         )
     return Gate(GateName.STRATA, not falls, said)
+
+
+def _shadow(session: Session, model: Model, hcode: str) -> Gate:
+    read, otherwise = count_shadowed(session, model, hcode)
+    said = Both(
+        f"อ่านคู่ขนานแล้ว {read} ราย (ต้องมีอย่างน้อย {LEAST_SHADOWED}) ตัดสินต่างจากเดิม {otherwise} ราย",
+        f"It has read {read} studies there in shadow, {LEAST_SHADOWED} are asked; "
+        f"of {otherwise} it decided otherwise than the live model.",
+    )
+    return Gate(GateName.SHADOW, read >= LEAST_SHADOWED, said)
 
 
 def _falls(new: Sequence[Row], old: Sequence[Row], assessed: Sequence[StrokeType]) -> Iterator[str]:

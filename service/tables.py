@@ -57,6 +57,7 @@ NAMES = (
     "saved_views",
     "screenings",
     "series",
+    "shadows",
     "share_links",
     "sign_in_attempts",
     "studies",

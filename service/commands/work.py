@@ -22,7 +22,7 @@ from service.counts import Counts
 from service.couriers import Courier
 from service.data_sets import place_of
 from service.db import make_engine
-from service.detectors import Detectors
+from service.detectors import Detectors, Packages
 from service.dispatch import Dispatch
 from service.freezing import Freezing
 from service.handovers import Handover
@@ -53,6 +53,7 @@ from service.peers import as_remote
 from service.quiet import Limits
 from service.replies import Replies
 from service.settings import Settings
+from service.shadow_reader import ShadowReader
 from service.storage import open_storage
 from service.unpacking import Unpacking
 from service.upload_files import UploadFiles
@@ -133,7 +134,13 @@ def work(
     consults = consult_clock(settings, engine)
     days = settings.notification_days
     dispatch = Dispatch(engine, orders, inbox, ladder=ladder, consults=consults, notification_days=days)
-    loops = {"intake": intake.run, "dispatch": dispatch.run}
+    shadows = ShadowReader(
+        engine,
+        storage,
+        Packages(engine, settings.data, lambda path: Detector(path, threads=1)),
+        settings.data / "shadow.lock",
+    )
+    loops = {"intake": intake.run, "dispatch": dispatch.run, "shadow": shadows.run}
     if nrefer is not None:
         loops["moph"] = Outbox(engine, orders.sweep_report).run
     running = [

@@ -44,6 +44,7 @@ NAVIGATION = (
     NavigationEntry("disagreements", "/disagreements", "triangle-alert", Permission.SETTLE),
     NavigationEntry("reading", "/label", "eye", Permission.LABEL),
     NavigationEntry("cases", "/cases", "bookmark", Permission.CURATE),
+    NavigationEntry("models", "/console/models", "activity", Permission.MODELS),
     NavigationEntry("receipts", "/receipts", "receipt", Permission.READ_RECEIPTS),
     NavigationEntry("upload", "/upload", "upload", Permission.BRING),
     NavigationEntry("selftest", "/selftest", "activity", Permission.READ_RECEIPTS),

@@ -10,13 +10,15 @@ from model.stroke import StrokeType
 from service.accounts import OPERATOR
 from service.errors import BadRequest, GatesRefuse, NotAllowed
 from service.evaluations import add_evaluation, common_evaluations, read_report
-from service.model_gates import Gate, GateName, look_at_gates
+from service.findings import analysis_of
+from service.model_gates import LEAST_SHADOWED, Gate, GateName, look_at_gates
 from service.model_states import ModelState, ModelVerb
 from service.models import REGION, find_model, note_step, steps_of
 from service.placements import live_in, promote_model
 from service.promotions import promote
+from service.shadows import record_shadow
 from service.shipped import Standard
-from tests.service.factories import UDON
+from tests.service.factories import LOEI, UDON, analysed, prediction
 from tests.service.modelling import ADMIN, INTENDED, ML, digest_of, registered_model, report
 
 pytestmark = pytest.mark.one_database  # rows are read by number; what is compared is in numpy
@@ -37,9 +39,19 @@ def closed(session: Session, standard: Standard = SHIPPED) -> dict[GateName, Gat
     return {gate.name: gate for gate in gates if not gate.holds}
 
 
+def shadowed(session: Session, number: int, hcode: str = UDON) -> None:
+    model = find_model(session, NEW)
+    for n in range(number):
+        study = analysed(session, f"1.2.{hcode}.{n}", hcode=hcode)
+        analysis = analysis_of(session, study)
+        assert analysis is not None
+        record_shadow(session, analysis, study, model, prediction())
+
+
 @pytest.fixture(autouse=True)
 def candidate(session: Session) -> None:
     registered_model(session, NEW)
+    shadowed(session, LEAST_SHADOWED)
 
 
 class TestGates:
@@ -70,8 +82,13 @@ class TestGates:
             promote(session, ML, NEW, standard=SHIPPED)
         told = no.value.members["gates"]
         assert {each["gate"]: each["holds"] for each in told} == {
-            "golden": True, "intended": True, "measured": True, "accuracy": False, "strata": True
-        }  # fmt: skip
+            "golden": True,
+            "intended": True,
+            "measured": True,
+            "accuracy": False,
+            "strata": True,
+            "shadow": True,
+        }
         assert live_in(session, REGION) is None
 
     def test_one_that_may_be_as_good_is_refused_as_not_shown(self, session: Session) -> None:
@@ -113,6 +130,17 @@ class TestGates:
         model = find_model(session, NEW)
         assert all(gate.holds for gate in look_at_gates(session, model, UDON, standard=SHIPPED))
         assert not all(gate.holds for gate in look_at_gates(session, model, REGION, standard=SHIPPED))
+
+    def test_it_must_have_read_studies_of_that_place_in_shadow(self, session: Session) -> None:
+        for name in (NEW, SHIPPED.name):
+            measure(session, report(name))
+        model = find_model(session, NEW)
+        shadowed(session, LEAST_SHADOWED - 1, LOEI)
+        (gate,) = [each for each in look_at_gates(session, model, LOEI, standard=SHIPPED) if not each.holds]
+        assert (gate.name, gate.said.en[:47]) == (
+            GateName.SHADOW,
+            "It has read 9 studies there in shadow, 10 are a",
+        )
 
 
 class TestOverride:

@@ -36,7 +36,7 @@ def test_a_model_from_shadow_to_live_and_back(signed_in: SignIn) -> None:
     one = client.get(f"/api/v1/models/{B}").json()
     assert (one["state"], [each["hospital"] for each in one["places"]]) == ("candidate", [UDON])
     assert [step["verb"] for step in one["history"]] == ["promote", "register"]
-    assert [len(step["overridden"]) for step in one["history"]] == [1, 0]
+    assert [len(step["overridden"]) for step in one["history"]] == [2, 0]
     back = client.post("/api/v1/models/rollback", json={"live": A, "reason": "alarms"})
     assert back.json() == [{"hospital": None, "retired": A, "live": None}]
     assert client.post("/api/v1/models/rollback", json={"live": A}).status_code == 409
@@ -57,7 +57,7 @@ def test_closed_gates_are_told_in_two_languages_and_override_is_an_administrator
     answer = client.post(f"/api/v1/models/{A}/promote", json={})
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:imaging-hub:problem:GatesRefuse")
     told = answer.json()["gates"]
-    assert [each["gate"] for each in told if not each["holds"]] == ["measured"]
+    assert [each["gate"] for each in told if not each["holds"]] == ["measured", "shadow"]
     assert all(each["th"] and each["en"] for each in told)
     assert client.get(f"/api/v1/models/{A}/gates").json() == told
     at = client.get(f"/api/v1/models/{A}/gates", params={"hospital": [UDON, LOEI]}).json()
