@@ -25,6 +25,7 @@ from service.web.words import Language
 
 PLACE = "/console/audit"
 SHOWN = 100
+LISTED = 8
 router = APIRouter(prefix=PLACE, include_in_schema=False)
 
 Line = Annotated[str, Form(max_length=100)]
@@ -102,7 +103,9 @@ def _show(
     found = search_audit(session, wanted, before=before, limit=SHOWN + 1)
     shown = found[:SHOWN]
     values: dict[str, Any] = {
-        "entries": [(each, case_number(each.study_id) if each.study_id else "") for each in shown],
+        "entries": [
+            (each, case_number(each.study_id) if each.study_id else "", _told(each)) for each in shown
+        ],
         "fields": fields,
         "families": FAMILIES,
         "names": hospital_names(session, thai=words_of(request).language is Language.TH),
@@ -114,6 +117,18 @@ def _show(
     action = "audit.verify" if chain else "audit.read"
     note_read(request, session, viewer, action, detail={"entries": len(shown), **wanted.told()})
     return page
+
+
+def _told(entry: AuditEntry) -> dict[str, str]:
+    """What the entry says beside its study; studies that it lists by case number, as the pages name them."""
+    told = {}
+    for name, value in entry.detail.items():
+        if name == "studies" and isinstance(value, list):
+            told[name] = ", ".join(case_number(each) for each in value[:LISTED])
+            told[name] += f" (+{len(value) - LISTED})" if len(value) > LISTED else ""
+        elif value not in (None, "", []):
+            told[name] = str(value)
+    return told
 
 
 def _wanted(session: Session, fields: dict[str, str]) -> Wanted:
