@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final, TypeVar
 
 from sqlalchemy import Engine
@@ -42,7 +42,7 @@ class EventFeed:
         self._starting = asyncio.Lock()
         self._moved = asyncio.Condition()
 
-    async def follow(self, after: int | None) -> AsyncIterator[Sequence[Event]]:
+    async def follow(self, after: int | None) -> AsyncGenerator[Sequence[Event], None]:
         """The events after a number (from now on, when None); an empty batch about once a look."""
         self.followers += 1
         try:

@@ -7,8 +7,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from fontTools.ttLib import TTFont
-
 FONTS = Path(__file__).parent / "web" / "static" / "fonts"
 FAMILIES = {"thai": "Hub Thai", "latin": "Hub Latin"}
 FAMILY, STYLE, FULL_NAME = 1, 2, 4
@@ -26,6 +24,8 @@ def letter_fonts(folder: Path) -> Path:
 
 
 def _convert(source: Path, target: Path) -> None:
+    from fontTools.ttLib import TTFont  # needed once in a hub's life
+
     script, weight = source.stem.split("-")[1:]
     style = "Regular" if weight == "400" else "SemiBold"
     with TTFont(source) as font:

@@ -11,9 +11,10 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import typst
+if TYPE_CHECKING:
+    import typst
 
 MAIN: Final = "main.typ"
 RESULT: Final = "main.pdf"
@@ -41,10 +42,7 @@ def typeset(template: Path, folder: Path, fonts: Path, at: datetime) -> bytes:
         BrokenTemplate: it does not compile.
     """
     (folder / MAIN).write_bytes(template.read_bytes())
-    try:
-        return _compile(folder, fonts, at.replace(microsecond=0))
-    except typst.TypstError as error:
-        raise BrokenTemplate(_told(error)) from error
+    return _compile(folder, fonts, at.replace(microsecond=0))
 
 
 def typeset_apart(source: str, folder: Path, fonts: Path, at: datetime) -> bytes:
@@ -80,20 +78,25 @@ def typeset_apart(source: str, folder: Path, fonts: Path, at: datetime) -> bytes
 
 
 def _compile(folder: Path, fonts: Path, at: datetime) -> bytes:
-    made = typst.compile(
-        str(folder / MAIN),
-        root=str(folder),
-        font_paths=[str(fonts)],
-        ignore_system_fonts=True,
-        format="pdf",
-        pdf_standards="a-2b",
-        timestamp=at,
-    )
+    import typst  # 7 MB of an API that may never set a letter
+
+    try:
+        made = typst.compile(
+            str(folder / MAIN),
+            root=str(folder),
+            font_paths=[str(fonts)],
+            ignore_system_fonts=True,
+            format="pdf",
+            pdf_standards="a-2b",
+            timestamp=at,
+        )
+    except typst.TypstError as error:
+        raise BrokenTemplate(_told(error)) from error
     assert isinstance(made, bytes)
     return made
 
 
-def _told(error: typst.TypstError) -> str:
+def _told(error: "typst.TypstError") -> str:
     """What is wrong, and in which line of the template."""
     place = re.search(rf"{MAIN}:(\d+)", error.diagnostic)
     return f"line {place[1]}: {error.message}" if place else error.message
@@ -112,8 +115,8 @@ def main(folder: str, fonts: str, at: str) -> int:
         resource.setrlimit(what, (mine, mine))
     try:
         made = _compile(Path(folder), Path(fonts), datetime.fromisoformat(at))
-    except typst.TypstError as error:
-        sys.stderr.write(_told(error))
+    except BrokenTemplate as error:
+        sys.stderr.write(str(error))
         return BROKEN
     (Path(folder) / RESULT).write_bytes(made)
     return 0
