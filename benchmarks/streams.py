@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.region import FIRST, fill
 from benchmarks.serving import serving
-from benchmarks.table import at_most, report
+from benchmarks.table import Row, at_most, report
 from service import audit
 from service.accounts import add_account, issue_token
 from service.db import make_engine, session_scope
@@ -155,7 +155,7 @@ def main() -> None:
         at_most("API's highest memory, MB", rows["API's highest memory, MB"], MEMORY_MB),
         at_most("changes missed", rows["changes missed"], 0),
     ]
-    table = [{"what": what, "value": value} for what, value in rows.items()]
+    table: list[Row] = [{"what": what, "value": value} for what, value in rows.items()]
     report("streams", table, bars, as_json=arguments.json)
 
 
