@@ -39,6 +39,7 @@ from service.api import (
     hospitals,
     labels,
     letters,
+    loop,
     models,
     moph,
     neighbour_door,
@@ -106,6 +107,7 @@ from service.web import consults as consults_page
 from service.web import differences as differences_page
 from service.web import forms as forms_page
 from service.web import label as label_page
+from service.web import loop as loop_page
 from service.web import models as models_page
 from service.web import moph as moph_page
 from service.web import neighbours as neighbours_page
@@ -144,6 +146,7 @@ PARTS = (
     labels,
     datasets,
     models,
+    loop,
     clock,
     events,
     hospitals,
@@ -179,6 +182,7 @@ PARTS = (
     clock_page,
     differences_page,
     models_page,
+    loop_page,
     label_page,
     cases_page,
     case_progress,

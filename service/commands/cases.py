@@ -9,7 +9,7 @@ from labeling.assignment import Design, Reader
 from labeling.flow import flow_svg, flow_text
 from labeling.roster import BadRoster, flaws, read_roster
 from labeling.splits import Shares
-from service import assignments, cases
+from service import assignments, cases, next_cases
 from service.accounts import OPERATOR
 from service.case_keys import open_research_key
 from service.commands.opening import open_database, open_settings
@@ -119,6 +119,27 @@ def agreement(
         for pair in pairs(session, question):
             who = pair.first if pair.first == pair.second else f"{pair.first} - {pair.second}"
             print(f"{who:<40} {pair.kappa}; {pair.ac1}")
+
+
+@group.command("next")
+def next_(
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=200)] = 20,
+    take: Annotated[bool, typer.Option(help="Make cases of them; the ML team screens each.")] = False,
+) -> None:
+    """List the studies that the model would learn most from, the most telling first."""
+    settings = open_settings()
+    engine = open_database(settings)
+    with session_scope(engine, write=False) as session:
+        found = next_cases.next_cases(session, OPERATOR, limit=limit)
+    for each in found:
+        score = f" {each.score:.2f}" if each.score is not None else ""
+        print(f"{each.study.study_instance_uid} {each.study.hcode or '-'} {each.why.value}{score}")
+    if take and found:
+        key = open_research_key(settings)
+        with session_scope(engine) as session:
+            uids = [each.study.study_instance_uid for each in found]
+            made = next_cases.take_next(session, OPERATOR, key, uids)
+        print(f"{len(made)} cases, {made[0].id} to {made[-1].id}")
 
 
 @group.command()

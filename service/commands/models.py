@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from service import evaluations, models, placements, promotions
+from service import drift, evaluations, models, placements, promotions
 from service.accounts import OPERATOR
 from service.commands.opening import open_database, open_settings
-from service.db import session_scope
+from service.db import now, session_scope
 from service.models import REGION, Model
 from service.placements import Placement
 from service.shipped import shipped
@@ -137,8 +137,8 @@ def rollback(hospital: Hospitals = None, reason: Reason = "") -> None:
     with session_scope(open_database(settings)) as session:
         done = placements.roll_back(session, OPERATOR, hospital or (), reason=reason)
     for place, model, before in done:
-        now = before.name if before else ("the region's model" if place else settings.model.name)
-        print(f"{model.name} is retired {_where([place] if place else None)}; {now} reads again")
+        reads = before.name if before else ("the region's model" if place else settings.model.name)
+        print(f"{model.name} is retired {_where([place] if place else None)}; {reads} reads again")
 
 
 @group.command()
@@ -147,6 +147,25 @@ def retire(name: Name, hospital: Hospitals = None, reason: Reason = "") -> None:
     with session_scope(open_database(open_settings())) as session:
         found = placements.retire_model(session, OPERATOR, name, hospital or (), reason=reason)
     print(f"{found.name} is retired {_where(hospital)}")
+
+
+@group.command("drift")
+def show_drift(
+    hospital: Annotated[str | None, typer.Option(help="Code of one hospital.")] = None,
+) -> None:
+    """Say what drifted in the last weeks, hospital by hospital; exit status 1 on any alarm."""
+    with session_scope(open_database(open_settings()), write=False) as session:
+        found = drift.drift(session, OPERATOR, now(), hcode=hospital)
+    for each in found:
+        print(f"{each.hcode}: {each.reference} studies in the {drift.REFERENCE} weeks before")
+        for week in each.weeks:
+            said = [f"{week.begins} {week.studies:>5} studies"]
+            said += [f"PSI {week.psi:.2f}"] if week.psi is not None else ["too few to say"]
+            said += [f"flags {week.flags.share:.1%}"] if week.flags else []
+            said += [f"agreement {week.agreement.share:.1%}"] if week.agreement else []
+            said += [f"ALARM {alarm.value}" for alarm in week.alarms]
+            print("  " + ", ".join(said))
+    raise typer.Exit(1 if any(each.alarms for each in found) else 0)
 
 
 def _where(hospitals: Sequence[str] | None) -> str:

@@ -75,6 +75,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/cases/hand-over": {"reader": "someone"},
     "/api/v1/cases/{number}/screening": {"confirmed": {"adult": "yes"}},
     "/api/v1/models/evaluations": {},
+    "/api/v1/next-cases": {"studies": ["1.2.3"]},
     "/api/v1/models/rollback": {"live": "stroke-ct-9.9.9", "hospitals": [UDON]},
     **{f"/api/v1/models/{{name}}/{verb}": {} for verb in ("shadow", "promote", "retire")},
     "/api/v1/labels/{number}/draft": {},

@@ -1,0 +1,128 @@
+"""Next cases: studies that the model would learn most from, offered to the readers as cases.
+
+First what radiologists and the model differ in, then what a shadow decides otherwise, then what the model is
+least sure of. A study that is a case already is not offered again.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from labeling.answers import Answers
+from model.stroke import StrokeType
+from pacs_gateway.pseudonyms import Key
+from service import audit
+from service.accounts import Viewer, visible_to
+from service.cases import Case, admit_case, case_of
+from service.disagreements import Conclusion, disagreements
+from service.errors import AlreadyExists
+from service.findings import Finding
+from service.shadows import ShadowPrediction
+from service.sight import find_own_study
+from service.states import RESULTS
+from service.studies import Study
+
+MOST = 200
+LOOKED_AT = 20_000
+"""The newest findings among which the uncertain ones are looked for."""
+SETTLED_OTHERWISE = (Conclusion.REVIEW_WRONG, Conclusion.BOTH_DEFENSIBLE, Conclusion.MODEL_WRONG)
+
+
+class Why(StrEnum):
+    """Why a study is offered."""
+
+    DISAGREEMENT = "disagreement"
+    SHADOW = "shadow"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class NextCase:
+    """One study on offer."""
+
+    study: Study
+    why: Why
+    score: float | None
+    """Of any haemorrhage, where the model is uncertain."""
+
+
+def next_cases(session: Session, viewer: Viewer, *, limit: int = 50) -> list[NextCase]:
+    """What to label next, the most telling first."""
+    limit = max(1, min(limit, MOST))
+    found: dict[int, NextCase] = {}
+    for study, why, score in (
+        *_differed(session, viewer),
+        *_shadowed(session, viewer),
+        *_unsure(session, viewer),
+    ):
+        if study.id not in found:
+            found[study.id] = NextCase(study, why, score)
+    taken = set(session.scalars(select(Case.study_id).where(Case.study_id.in_(list(found)))))
+    return [each for number, each in found.items() if number not in taken][:limit]
+
+
+def take_next(session: Session, viewer: Viewer, key: Key, uids: Collection[str]) -> Sequence[Case]:
+    """Make cases of studies on offer; a person screens them, as nobody has answered for them.
+
+    Raises:
+        NotFound: the viewer sees no such study. AlreadyExists: one is a case.
+    """
+    offered = {each.study.id: each.why for each in next_cases(session, viewer, limit=MOST)}
+    made = []
+    for uid in dict.fromkeys(uids):
+        study = find_own_study(session, uid, viewer)
+        if case_of(session, study) is not None:
+            raise AlreadyExists(f"the study {uid} is a case already")
+        case = admit_case(session, viewer, uid, Answers({}, "", None), key)
+        why = offered.get(study.id)
+        detail: audit.Detail = {"case": case.id, "source": why.value if why else "chosen"}
+        audit.record(session, viewer.username, "case.next", study_id=study.id, detail=detail)
+        made.append(case)
+    return made
+
+
+Offer = tuple[Study, Why, float | None]
+
+
+def _differed(session: Session, viewer: Viewer) -> list[Offer]:
+    rows = disagreements(session, viewer, settled=None, limit=MOST)
+    return [
+        (row.study, Why.DISAGREEMENT, None)
+        for row in rows
+        if row.settlement is None or row.settlement.conclusion not in SETTLED_OTHERWISE
+    ]
+
+
+def _shadowed(session: Session, viewer: Viewer) -> list[Offer]:
+    query = (
+        select(Study)
+        .join(ShadowPrediction, ShadowPrediction.study_id == Study.id)
+        .where(
+            ShadowPrediction.differs, ShadowPrediction.decision.is_not(None), visible_to(viewer, Study.hcode)
+        )
+        .order_by(ShadowPrediction.id.desc())
+        .limit(MOST)
+    )
+    return [(study, Why.SHADOW, None) for study in session.scalars(query)]
+
+
+def _unsure(session: Session, viewer: Viewer) -> list[Offer]:
+    newest = session.scalar(select(func.max(Finding.id))) or 0
+    query = (
+        select(Study, Finding.probability)
+        .join(Finding, (Finding.study_id == Study.id) & (Finding.revision == Study.revision))
+        .where(
+            Finding.id > newest - LOOKED_AT,
+            Finding.stroke_type == StrokeType.ANY_ICH,
+            Finding.probability.between(0.1, 0.9),
+            Study.state.in_(RESULTS),
+            visible_to(viewer, Study.hcode),
+            ~exists().where(Case.study_id == Study.id),
+        )
+        .order_by(func.abs(Finding.probability - 0.5), Finding.id)
+        .limit(MOST)
+    )
+    return [(study, Why.UNCERTAIN, score) for study, score in session.execute(query)]
