@@ -54,8 +54,8 @@ def bars(journal: Journal, count: int) -> list[Bar]:
             "seeded skill in the agreement, rank correlation", figure("agreement", "rank correlation"), 0.8
         ),
         Bar("worse models refused", figure("refuse", "refused"), "1", _is(figure("refuse", "refused"), 1)),
-        Bar("who reads when promoted", None, TRAINED, _is(figure("promote", "reads"), TRAINED)),
-        Bar("who reads when rolled back", None, FIRST, _is(figure("roll back", "reads"), FIRST)),
+        Bar("promoted model reads", None, TRAINED, _is(figure("promote", "reads"), TRAINED)),
+        Bar("model before it reads again", None, FIRST, _is(figure("roll back", "reads"), FIRST)),
     ]
 
 

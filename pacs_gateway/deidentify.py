@@ -60,6 +60,7 @@ def deidentify(
     key: Key,
     hcode: str = "",
     safe_private: frozenset[PrivateElement] = frozenset(),
+    durable: bool = True,
 ) -> Report:
     """Write a copy of each CT image that may leave care, as OUT/study/series/instance.dcm under the new UIDs.
 
@@ -69,6 +70,7 @@ def deidentify(
         key: the secret behind every pseudonym; the same key keeps patients together over many calls.
         hcode: the hospital whose HN PatientID is; empty takes IssuerOfPatientID.
         safe_private: private elements to keep.
+        durable: whether each copy is on disk before this returns; who copies them on need not wait for it.
 
     Raises:
         OSError: a copy could not be written.
@@ -93,7 +95,7 @@ def deidentify(
             continue
         for path, header in members:
             try:
-                written.append(_copy(path, header, out, key, hcode, safe_private, faces.get(path)))
+                written.append(_copy(path, header, out, key, hcode, safe_private, faces.get(path), durable))
             except Refusal as refusal:
                 refused[refusal.reason] += 1
     return Report(tuple(written), dict(refused))
@@ -117,6 +119,7 @@ def _copy(
     hcode: str,
     safe_private: frozenset[PrivateElement],
     face: Mask | None,
+    durable: bool,
 ) -> Path:
     try:
         ds = dcmread(path)
@@ -135,7 +138,7 @@ def _copy(
         raise Refusal(Reason.UNREADABLE) from error
     kept_private = any(tag.is_private for tag in list(cleaned.keys()))
     _say_how(cleaned, kept_private=kept_private, defaced=face is not None)
-    return _write(cleaned, _syntax(ds) if face is None else ExplicitVRLittleEndian, out)
+    return _write(cleaned, _syntax(ds) if face is None else ExplicitVRLittleEndian, out, durable=durable)
 
 
 def _text(ds: Dataset, tag: int) -> str:
@@ -194,7 +197,7 @@ def _code(value: str) -> Dataset:
     return item
 
 
-def _write(cleaned: Dataset, syntax: UID, out: Path) -> Path:
+def _write(cleaned: Dataset, syntax: UID, out: Path, *, durable: bool) -> Path:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = cleaned.SOPClassUID
     meta.MediaStorageSOPInstanceUID = cleaned.SOPInstanceUID
@@ -209,8 +212,9 @@ def _write(cleaned: Dataset, syntax: UID, out: Path) -> Path:
     try:
         with part.open("wb") as file:
             dcmwrite(file, cleaned, enforce_file_format=True)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

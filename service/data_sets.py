@@ -234,7 +234,9 @@ def _with_files(
     if member.row.exclude_reason:
         return member
     out = scratch / member.row.study_key
-    report = deidentify((storage.path(each) for each in member.keys), out, key=key, hcode=member.hcode)
+    files_of = (storage.path(each) for each in member.keys)
+    # they are copied into the set, and synced there
+    report = deidentify(files_of, out, key=key, hcode=member.hcode, durable=False)
     if not report.written:
         row = replace(member.row, split=Part.LEFT_OUT, exclude_reason=NO_IMAGES)
         return replace(member, row=row)

