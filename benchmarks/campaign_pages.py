@@ -8,7 +8,7 @@ from benchmarks.campaign_readers import SimulatedReader
 from benchmarks.campaign_truth import Truth
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Response
 
 Told = Callable[[str], None]
 
@@ -62,14 +62,17 @@ def _read(hub: Hub, page: "Page", reader: SimulatedReader, truth_of: Mapping[str
     uids = turn["slices"]["sop_uids"]
     assert page.locator("[data-label]").get_attribute("data-label") == f"/api/v1/labels/{turn['number']}"
     _fill(page, reader.read(truth_of[uids[0]], turn["number"], uids), uids)
-    with page.expect_response(lambda answer: answer.request.method == "POST") as handed_in:
+    with page.expect_navigation(), page.expect_response(_is_handed_in) as handed_in:
         page.keyboard.press("Control+Enter")
     if handed_in.value.status != 201:
         raise SystemExit(
             f"the page's read was answered {handed_in.value.status}: {handed_in.value.text()[:300]}"
         )
-    page.wait_for_load_state("load")
     return time.monotonic() - began
+
+
+def _is_handed_in(answer: "Response") -> bool:
+    return answer.request.method == "POST"
 
 
 def _fill(page: "Page", label: Mapping[str, Any], uids: Sequence[str]) -> None:
