@@ -203,19 +203,17 @@ def revoke_token(session: Session, account: Account, token_id: int) -> None:
 
 
 # columns, not objects: every request of a machine begins here
-_HOLDER = (
-    select(
-        Account.username,
-        Account.role,
-        Account.hcode,
-        Account.active,
-        Token.expires_at,
-        Token.revoked_at,
-        Token.last_used_at,
-    )
-    .join(Account, Account.id == Token.account_id)
-    .where(Token.digest == bindparam("key"))
-)
+_ACCOUNTS, _TOKENS = Account.__table__.c, Token.__table__.c
+# of tables, not of classes: asked with every request, and the rows become no objects
+_HOLDER = select(
+    _ACCOUNTS.username,
+    _ACCOUNTS.role,
+    _ACCOUNTS.hcode,
+    _ACCOUNTS.active,
+    _TOKENS.expires_at,
+    _TOKENS.revoked_at,
+    _TOKENS.last_used_at,
+).where(_ACCOUNTS.id == _TOKENS.account_id, _TOKENS.digest == bindparam("key"))
 
 
 def enter_by_token(session: Session, key: str) -> tuple[Viewer, bool]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
+from weakref import WeakKeyDictionary
 
 from alembic import command
 from alembic.config import Config
@@ -125,6 +126,17 @@ def make_engine(url: str) -> Engine:
     return engine
 
 
+_READING: WeakKeyDictionary[Engine, Engine] = WeakKeyDictionary()
+
+
+def _reading(engine: Engine) -> Engine:
+    """The engine's face for work that only reads; made once, as each new one sorts its listeners anew."""
+    made = _READING.get(engine)
+    if made is None:
+        made = _READING[engine] = engine.execution_options(hub_read_only=True)
+    return made
+
+
 @contextmanager
 def session_scope(engine: Engine, *, write: bool = True) -> Iterator[Session]:
     """One unit of work, the only place that commits: all of it is kept, or none.
@@ -134,7 +146,7 @@ def session_scope(engine: Engine, *, write: bool = True) -> Iterator[Session]:
         write: False for work that only reads: it neither waits for writers nor holds them up,
             and is rolled back at the end.
     """
-    bind = engine if write else engine.execution_options(hub_read_only=True)
+    bind = engine if write else _reading(engine)
     with Session(bind, expire_on_commit=False) as session:
         yield session
         if not write:
