@@ -241,6 +241,7 @@ def create_app(
     app.state.worker_seen = worker_seen
     app.state.jobs = jobs
     app.state.counts = (float("-inf"), {})
+    app.state.drift = (float("-inf"), {})
     app.state.events = EventFeed(app.state.engine)
     app.state.doors = read_doors(Path(settings.providers) if settings.providers else None)
     app.state.streams = Counter[str]()

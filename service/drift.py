@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from labeling.drift import PSI_LIMIT, Chart, chart, ks, psi
 from model.stroke import Decision, StrokeType
-from service.accounts import Viewer, visible_to
+from service.accounts import OPERATOR, Viewer, visible_to
 from service.acquisitions import Acquisition
 from service.findings import Analysis, Finding
 from service.reviews import Review
@@ -123,6 +123,12 @@ def drift(
     shown = [this - back * WEEK for back in range(SHOWN - 1, -1, -1)]
     found = [_hospital(code, weeks, shown) for code, weeks in piles.items()]
     return sorted(found, key=lambda each: (not each.alarms, each.hcode))
+
+
+def count_alarms(session: Session, moment: datetime) -> dict[str, int]:
+    """How many hospitals have each alarm, for /metrics."""
+    found = [alarm for each in drift(session, OPERATOR, moment) for alarm in each.alarms]
+    return {alarm.value: found.count(alarm) for alarm in Alarm}
 
 
 def week_of(moment: datetime) -> date:

@@ -58,7 +58,11 @@ def tallies(session: Session, name: str) -> dict[str, float]:
 
 
 def exposition(
-    session: Session, *, studies: Mapping[str, int], queue_depth: Mapping[str, int] | None
+    session: Session,
+    *,
+    studies: Mapping[str, int],
+    queue_depth: Mapping[str, int] | None,
+    drift: Mapping[str, int] | None = None,
 ) -> bytes:
     """What Prometheus reads: the tallies, with the counts that the caller has at hand.
 
@@ -66,9 +70,10 @@ def exposition(
         session: A reading session.
         studies: Number of studies by state.
         queue_depth: Number of waiting jobs by queue; None where no queue is connected.
+        drift: Number of hospitals by what has drifted there.
     """
     registry = CollectorRegistry()
-    registry.register(_Once(list(_families(session, studies, queue_depth))))
+    registry.register(_Once([*_families(session, studies, queue_depth), _drifted(drift or {})]))
     return generate_latest(registry)
 
 
@@ -104,6 +109,13 @@ def _families(
         for queue, number in queue_depth.items():
             depth.add_metric([queue], number)
         yield depth
+
+
+def _drifted(values: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily("hub_drift_alarms", "Hospitals by what has drifted.", labels=["alarm"])
+    for alarm, number in values.items():
+        family.add_metric([alarm], number)
+    return family
 
 
 def _deliveries(values: Mapping[str, float]) -> Metric:

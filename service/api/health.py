@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service import metrics
 from service.db import at_head, now, session_scope
+from service.drift import count_alarms
 from service.settings import Settings
 from service.worklist import count_by_state
 
@@ -24,6 +25,8 @@ router = APIRouter(tags=["health"])
 HEARTBEAT_LIMIT = timedelta(seconds=60)
 COUNTS_KEPT_SECONDS = 10.0
 """Counting a million studies takes a tenth of a second; scrapers share one count for this long."""
+DRIFT_KEPT_SECONDS = 3600.0
+"""Twelve weeks of results are read for it, and it changes with the days."""
 
 
 @router.get("/healthz")
@@ -60,8 +63,12 @@ def figures(request: Request) -> Response:
         if time.monotonic() - kept_at > COUNTS_KEPT_SECONDS:
             counts = count_by_state(session)
             state.counts = (time.monotonic(), counts)
+        drift_at, alarms = state.drift
+        if time.monotonic() - drift_at > DRIFT_KEPT_SECONDS:
+            alarms = count_alarms(session, now())
+            state.drift = (time.monotonic(), alarms)
         queue_depth = None if state.queue_depth is None else state.queue_depth()
-        text = metrics.exposition(session, studies=counts, queue_depth=queue_depth)
+        text = metrics.exposition(session, studies=counts, queue_depth=queue_depth, drift=alarms)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

@@ -21,10 +21,9 @@ from tests.service.modelling import ML
 pytestmark = pytest.mark.one_database  # weeks are made in Python
 
 NOW = datetime(2026, 11, 28, 5, 0, tzinfo=UTC)
-FIRST = NOW - timedelta(weeks=11)
 
 
-def weeks(session: Session, hcode: str, *, drifts: bool, seed: int = 1) -> None:
+def weeks(session: Session, hcode: str, *, drifts: bool, seed: int = 1, until: datetime = NOW) -> None:
     """Twelve weeks of twenty studies; in the last one scores, flags, scanner and agreement change or not."""
     chance = np.random.default_rng(seed)
     rows: dict[type, list[dict[str, object]]] = {
@@ -38,7 +37,7 @@ def weeks(session: Session, hcode: str, *, drifts: bool, seed: int = 1) -> None:
     plain = {column.name: getattr(study, column.name) for column in Study.__table__.columns}
     first = study.id * 10_000
     for number in range(240):
-        at = FIRST + timedelta(days=7 * (number // 20), minutes=number)
+        at = until - timedelta(weeks=11) + timedelta(days=7 * (number // 20), minutes=number)
         new = drifts and number >= 220
         score = float(np.clip(chance.beta(2, 8) + 0.4 * new, 0, 1))
         flagged = number % 10 == 0 or (new and number % 2 == 0)

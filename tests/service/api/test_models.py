@@ -1,13 +1,19 @@
 """Models over HTTP: their places, the verbs, and what two people hear."""
 
+from datetime import datetime, time, timedelta
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
 
 from service.accounts import Role
-from service.db import session_scope
+from service.db import now, session_scope
+from service.drift import week_of
+from service.thai_time import THAILAND
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON
 from tests.service.modelling import registered_model, report
+from tests.service.test_drift import weeks
 
 pytestmark = pytest.mark.one_database  # the verbs are tested beside them
 A, B = "stroke-ct-0.5.0", "stroke-ct-0.6.0"
@@ -72,3 +78,13 @@ def test_an_evaluation_is_kept_by_the_digest_it_names(signed_in: SignIn) -> None
     kept = client.post("/api/v1/models/evaluations", json=said)
     assert (kept.status_code, kept.json()["studies"], kept.json()["digest"]) == (201, 80, said["digest"])
     assert client.post("/api/v1/models/evaluations", json={**said, "digest": "x"}).status_code == 422
+
+
+def test_metrics_tell_how_many_hospitals_have_drifted_in_what(engine: Engine, anonymous: Any) -> None:
+    wednesday = datetime.combine(week_of(now()) + timedelta(days=2), time(1), THAILAND)
+    with session_scope(engine) as session:
+        weeks(session, LOEI, drifts=True, until=wednesday)
+    told = anonymous.get("/metrics").text
+    assert [line for line in told.splitlines() if line.startswith("hub_drift_alarms{")] == [
+        f'hub_drift_alarms{{alarm="{alarm}"}} 1.0' for alarm in ("scores", "flags", "scanner", "agreement")
+    ]
