@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 
 from labeling.batch import template
 from service.api.access import Bringer
+from service.api.bodies import read_whole
 from service.api.problems import responses
 from service.case_batches import LARGEST, RowOutcome, admit_batch
 from service.case_keys import open_research_key
 from service.case_states import CaseState
-from service.errors import TooLarge
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"], responses=responses(401, 403, 413, 422, 503))
 
@@ -57,26 +57,11 @@ async def offer_batch(
     check: Annotated[bool, Query(description="say what would become of it, and keep nothing")] = False,
 ) -> BatchOut:
     """Answer for many studies at once; every row is screened at once, or has its reason."""
-    content = await read_whole(request)
+    content = await read_whole(request, LARGEST)
     app = request.app.state
     key = await run_in_threadpool(open_research_key, app.settings)
     found = await run_in_threadpool(admit_batch, app.engine, viewer, content, key, only_check=check)
     return batch_out(found, kept=not check)
-
-
-async def read_whole(request: Request) -> bytes:
-    """The body, which must fit.
-
-    Raises:
-        TooLarge: it does not.
-    """
-    pieces, size = [], 0
-    async for chunk in request.stream():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > LARGEST:
-            raise TooLarge(f"a batch of more than {LARGEST} bytes")
-    return b"".join(pieces)
 
 
 def batch_out(outcomes: Sequence[RowOutcome], *, kept: bool) -> BatchOut:

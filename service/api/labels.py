@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from labeling.completeness import Images
 from labeling.labels import Label
@@ -14,15 +15,20 @@ from model.stroke import StrokeType
 from service.accounts import Viewer
 from service.adjudications import Dispute, adjudicate, disputes, find_dispute
 from service.api.access import LabelReader, Look, Work, note_read
+from service.api.bodies import read_whole
 from service.api.drawings import drawn_slice
 from service.api.problems import responses
 from service.assignments import Assignment, find_assignment, next_case, progress
 from service.case_images import images_of, slices_of
 from service.case_keys import open_research_key
 from service.cases import Case
+from service.db import session_scope
 from service.errors import NotFound
-from service.reads import draft_of, parse_label, save_draft, save_label
+from service.masks import LARGEST, check_masks, keep_mask, masks_of, overlay
+from service.reads import draft_of, newest_reads, parse_label, save_draft, save_label
 from service.studies import Study
+
+PNG = {"requestBody": {"required": True, "content": {"image/png": {}}}}
 
 router = APIRouter(prefix="/api/v1", tags=["labels"], responses=responses(401, 403, 404, 422, 503))
 
@@ -67,6 +73,12 @@ class DisputeOut(BaseModel):
     soft: dict[StrokeType, float]
     reads: list[Label]
     slices: SlicesOut
+
+
+class MaskOut(BaseModel):
+    """A mask that is kept; a region of kind `seg` names it so."""
+
+    mask: str
 
 
 class AdjudicationIn(BaseModel):
@@ -139,6 +151,35 @@ def keep_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: 
     return DraftOut(saved_at=save_draft(session, viewer, number, body).at)
 
 
+@router.post("/labels/{number}/masks", status_code=201, responses=responses(413), openapi_extra=PNG)
+async def keep_painted(request: Request, number: int, viewer: LabelReader) -> MaskOut:
+    """Keep what was painted onto one slice: a PNG of its size, whose alpha or white is the finding."""
+    content = await read_whole(request, LARGEST)
+    return await run_in_threadpool(_keep_mask, request, viewer, number, content, disputed=False)
+
+
+@router.post("/adjudications/{number}/masks", status_code=201, responses=responses(413), openapi_extra=PNG)
+async def keep_disputed_mask(request: Request, number: int, viewer: LabelReader) -> MaskOut:
+    """The same for a case that waits for the viewer as adjudicator."""
+    content = await read_whole(request, LARGEST)
+    return await run_in_threadpool(_keep_mask, request, viewer, number, content, disputed=True)
+
+
+@router.get("/labels/{number}/masks/{name}.png", response_class=Response)
+def draw_mask(
+    request: Request,
+    number: int,
+    name: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
+    viewer: LabelReader,
+    session: Look,
+) -> Response:
+    """A mask of the viewer's own draft or read, to be laid over its slice."""
+    turn = find_assignment(session, viewer, number)
+    if name not in _own_masks(session, turn):
+        raise NotFound(f"this read has no mask {name[:12]}...")
+    return Response(overlay(request.app.state.storage, name), media_type="image/png")
+
+
 @router.post("/labels/{number}", status_code=201, responses=responses(409))
 def hand_in(
     request: Request, number: int, body: dict[str, Any], viewer: LabelReader, session: Work
@@ -146,6 +187,7 @@ def hand_in(
     """Hand in a read of the schema r8-ncct-1.0; again corrects it, and both stay."""
     turn = find_assignment(session, viewer, number)
     images = _images(request, session, turn.case_id)
+    check_masks(parse_label(body), request.app.state.storage)
     read = save_label(session, viewer, number, body, images)
     return ReadOut(number=read.id, supersedes=read.supersedes, at=read.at)
 
@@ -175,8 +217,27 @@ def decide(
     """Decide a case on which readers differ."""
     find_dispute(session, viewer, number)
     images = _images(request, session, number)
+    check_masks(parse_label(body.label), request.app.state.storage)
     made = adjudicate(session, viewer, number, body.label, images, comment=body.comment)
     return AdjudicationOut(number=made.id, case=number, at=made.at)
+
+
+def _keep_mask(request: Request, viewer: Viewer, number: int, content: bytes, *, disputed: bool) -> MaskOut:
+    with session_scope(request.app.state.engine, write=False) as session:
+        if disputed:
+            case_id = find_dispute(session, viewer, number).case.id
+        else:
+            case_id = find_assignment(session, viewer, number).case_id
+        images = _images(request, session, case_id)
+    storage = request.app.state.storage
+    return MaskOut(mask=keep_mask(storage, content, rows=images.rows, columns=images.columns))
+
+
+def _own_masks(session: Session, turn: Assignment) -> frozenset[str]:
+    draft = draft_of(session, turn)
+    own = [read.label for read in newest_reads(session, [turn.case_id]) if read.assignment_id == turn.id]
+    labels = [*own, *([draft.label] if draft else [])]
+    return frozenset().union(*(masks_of(parse_label(label)) for label in labels))
 
 
 def _turn_out(request: Request, session: Session, reader: str, turn: Assignment) -> TurnOut:

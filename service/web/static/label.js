@@ -13,6 +13,8 @@
   const api = page.dataset.label;
   const drafts = "drafts" in page.dataset; // an adjudicator has none, and sends a comment of its own
   const headers = { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) };
+  const box = page.querySelector("[data-box]");
+  const brush = window.makeBrush({ page, api, headers, place: () => ({ finding: box.value, sop_uid: uids[slice - 1] }), changed: () => changed() });
   const KINDS = ["epidural", "subdural", "subarachnoid", "intraparenchymal", "intraventricular"];
   const ROWS = ["any", ...KINDS, "acute"];
   const extents = {};
@@ -35,6 +37,7 @@
     page.querySelector("[data-slice-number]").textContent = `${slice} / ${uids.length}`;
     page.querySelector("[data-key-slice]").setAttribute("aria-pressed", String(keySlices.has(uids[slice - 1])));
     drawBoxes();
+    brush.show();
     for (const near of [slice + 1, slice - 1]) if (near >= 1 && near <= uids.length) new Image().src = address(near);
   }
 
@@ -77,7 +80,7 @@
       triage: value("triage"), confidence: value("confidence") ? Number(value("confidence")) : null,
       key_slices: uids.filter((uid) => keySlices.has(uid)),
       extents: Object.entries(extents).filter(([, [first, last]]) => first && last).map(([finding, [first, last]]) => ({ finding, first: uids[first - 1], last: uids[last - 1] })),
-      rois, comment: value("comment") || "",
+      rois: [...rois, ...brush.rois()], comment: value("comment") || "",
     };
   }
 
@@ -95,7 +98,8 @@
       for (const region of affected) page.querySelector(`[data-aspects=${side}][data-region=${region}]`)?.setAttribute("aria-checked", "true");
     for (const { finding, first, last } of entered.extents || []) extents[finding] = [uids.indexOf(first) + 1, uids.indexOf(last) + 1];
     for (const uid of entered.key_slices || []) keySlices.add(uid);
-    rois = entered.rois || [];
+    rois = (entered.rois || []).filter((each) => each.kind !== "seg");
+    brush.load((entered.rois || []).filter((each) => each.kind === "seg"));
   }
 
   async function send(method, path) {
@@ -121,7 +125,10 @@
   async function handIn() {
     clearTimeout(pending);
     pending = null;
-    const [ok, said] = await send("POST", "").catch((error) => [false, String(error)]);
+    const painted = await brush.settle(); // it asks for a draft, which the read makes needless
+    clearTimeout(pending);
+    pending = null;
+    const [ok, said] = !painted ? [false, page.dataset.lost] : await send("POST", "").catch((error) => [false, String(error)]);
     if (ok) { window.location.assign(page.dataset.next); return; }
     refused.hidden = false;
     refused.textContent = said;
@@ -171,7 +178,7 @@
     return [inside((event.clientX - frame.left) / frame.width, Number(page.dataset.columns)), inside((event.clientY - frame.top) / frame.height, Number(page.dataset.rows))];
   };
   boxes.addEventListener("pointerdown", (event) => {
-    const finding = page.querySelector("[data-box]").value;
+    const finding = box.value;
     if (!finding) return;
     const from = at(event);
     boxes.setPointerCapture(event.pointerId);
@@ -220,7 +227,7 @@
     const keys = {
       ArrowUp: () => show(slice + 1), ArrowDown: () => show(slice - 1), n: normal, k: keySlice,
       p: () => answer(name, "present"), a: () => answer(name, "absent"), u: () => answer(name, "uncertain"),
-      f: () => end(findingOf(name), "first"), l: () => end(findingOf(name), "last"),
+      f: () => end(findingOf(name), "first"), l: () => end(findingOf(name), "last"), ...brush.keys,
     };
     const act = /^[1-7]$/.test(event.key) ? () => { chosen = Number(event.key) - 1; drawExtents(); } : keys[event.key];
     if (!act) return;

@@ -1,11 +1,13 @@
 """A labelling campaign over HTTP: offered, screened, given out, read blind, adjudicated."""
 
+import io
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 from sqlalchemy import Engine
 
 from labeling.labels import Label
@@ -32,6 +34,12 @@ def on_slices(label: Label, uids: list[str]) -> dict[str, Any]:
     for extent in plain["extents"]:
         extent["first"], extent["last"] = uids[0], uids[-1]
     return plain
+
+
+def painting(side: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (side, side), 255).save(out, "PNG")
+    return out.getvalue()
 
 
 class TestCases:
@@ -221,3 +229,30 @@ class TestCampaign:
         assert gone["dropped"] == 1
         (left,) = [each for each in team.get("/api/v1/cases/progress").json() if each["total"]]
         assert left == {"reader": f"radiologist-{LOEI}", "done": 0, "total": 4}
+
+    def test_a_mask_is_of_the_slice_and_of_its_reader_alone(
+        self, app: FastAPI, engine: Engine, signed_in: SignIn, tmp_path: Path
+    ) -> None:
+        with session_scope(engine) as session:
+            with_images(session, app.state.storage, tmp_path / "sent", 1)
+        one, other = signed_in(Role.RADIOLOGIST, UDON), signed_in(Role.RADIOLOGIST, LOEI)
+        readers = [{"username": f"radiologist-{hcode}"} for hcode in (UDON, LOEI)]
+        given = signed_in(Role.ML, None).post(
+            "/api/v1/cases/assignment", json={"readers": readers, **ALL_DOUBLE}
+        )
+        assert given.status_code == 201
+        turn = one.get("/api/v1/labels/next").json()
+        place, png = f"/api/v1/labels/{turn['number']}", {"Content-Type": "image/png"}
+        small = one.post(f"{place}/masks", content=painting(32), headers=png)
+        assert (small.status_code, "64 x 64" in small.text) == (422, True)
+        assert other.post(f"{place}/masks", content=painting(64), headers=png).status_code == 404
+        name = one.post(f"{place}/masks", content=painting(64), headers=png).json()["mask"]
+        assert one.get(f"{place}/masks/{name}.png").status_code == 404  # nothing names it yet
+        roi = {"kind": "seg", "finding": "iph", "sop_uid": turn["slices"]["sop_uids"][0], "mask": name}
+        draft = one.put(f"{place}/draft", json={"quality": {"diagnostic": True}, "rois": [roi]})
+        assert draft.status_code == 200, draft.text
+        assert one.get(f"{place}/masks/{name}.png").headers["content-type"] == "image/png"
+        assert other.get(f"{place}/masks/{name}.png").status_code == 404
+        label = {**on_slices(BLEED, turn["slices"]["sop_uids"]), "rois": [{**roi, "mask": "0" * 64}]}
+        refused = one.post(place, json=label)
+        assert (refused.status_code, "send the picture first" in refused.text) == (422, True)

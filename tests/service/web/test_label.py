@@ -21,6 +21,7 @@ from service.case_images import images_of
 from service.case_keys import open_research_key
 from service.cases import Case
 from service.db import session_scope
+from service.masks import read_mask
 from service.reads import Read, ReadDraft, newest_reads, save_label
 from service.settings import Settings
 from tests.service.factories import UDON
@@ -160,3 +161,51 @@ def test_nobody_elses_case_opens_and_who_has_none_is_told(enter: Enter) -> None:
     someone = enter(Role.RADIOLOGIST)
     assert "ยังไม่มีกรณีที่มอบให้คุณ" in someone.get("/label").text
     assert someone.get("/label/1").status_code == 404
+
+
+def test_a_bleed_is_painted_undone_and_kept_with_the_read(
+    reading: Page, app: FastAPI, engine: Engine
+) -> None:
+    press, canvas = reading.keyboard.press, reading.locator("[data-brush]")
+
+    def stroke(left: float, right: float) -> None:
+        box = canvas.bounding_box()
+        assert box is not None
+        across = box["y"] + box["height"] / 2
+        reading.mouse.move(box["x"] + box["width"] * left, across)
+        reading.mouse.down()
+        reading.mouse.move(box["x"] + box["width"] * right, across)
+        reading.mouse.up()
+
+    press("b")
+    expect(reading.locator("[data-brush-status]")).not_to_be_empty()  # of what?
+    reading.locator("[data-box]").select_option("iph")
+    reading.locator("[data-box]").evaluate("each => each.blur()")
+    press("b")
+    press("]")
+    with reading.expect_response(lambda answer: answer.url.endswith("/masks")) as kept:
+        stroke(0.25, 0.5)
+    assert kept.value.status == 201
+    first = kept.value.json()["mask"]
+    with reading.expect_response(lambda answer: answer.url.endswith("/masks")):
+        stroke(0.5, 0.9)
+    with reading.expect_response(lambda answer: answer.url.endswith("/masks")) as undone:
+        press("z")
+    assert undone.value.json()["mask"] == first
+    expect(reading.locator("[data-status]")).to_have_attribute("data-state", "saved")
+    with reading.expect_response(lambda answer: answer.url.endswith(f"/masks/{first}.png")) as loaded:
+        reading.reload()
+    assert loaded.value.status == 200
+    for key in ("n", "5", "p", "f", "l"):
+        press(key)
+    press("Control+Enter")
+    expect(reading.locator(".head p")).to_contain_text("1")
+    with session_scope(engine, write=False) as session:
+        [read] = newest_reads(session)
+    [roi] = read.label["rois"]
+    assert (roi["kind"], roi["finding"], roi["mask"]) == ("seg", "iph", first)
+    shown = read_mask(app.state.storage, first)
+    assert shown.shape == (64, 64)
+    assert shown[32, 16:32].all()
+    assert not shown[32, 45:].any()
+    assert not shown[:20].any()
