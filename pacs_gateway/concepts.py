@@ -67,6 +67,12 @@ ABNORMAL_STRUCTURE: Final = _sct("49755003", "Morphologically Abnormal Structure
 BRAIN: Final = _sct("12738006", "Brain")
 VOLUME: Final = _sct("118565006", "Volume")
 PRESENT: Final = _sct("52101004", "Present")
+PRESENCE: Final[dict[str, Code]] = {
+    "present": PRESENT,
+    "absent": _sct("2667000", "Absent"),
+    "uncertain": _sct("373068000", "Undetermined"),
+}
+READERS_SHARE: Final = _own("READERS.SHARE", "Share of readers who saw it")
 MILLILITRE: Final = Code("ml", "UCUM", "milliliter")
 HEAD_CT: Final = Code("30799-1", "LN", "CT Head WO contrast")
 AI: Final = codes.DCM.ArtificialIntelligence

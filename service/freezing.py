@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from pacs_gateway.pseudonyms import Key
 from service.accounts import Role, Viewer
 from service.data_set_orders import OrderKind, begin_order, end_order, note_progress
-from service.data_sets import freeze_cases
+from service.data_sets import find_data_set, freeze_cases
 from service.db import session_scope
 from service.errors import HubError
 from service.failures import Failure
@@ -74,9 +74,20 @@ class Freezing:
             except HubError as refusal:
                 raise Permanent(refusal.message) from None
             known = made.id
+        elif kind is OrderKind.OBJECTS and known is not None:
+            self._write_objects(number, known)
         with session_scope(self._engine) as session:
             end_order(session, number, data_set=known)
         log.info("data set made", extra={"order": number, "data_set": known})
+
+    def _write_objects(self, number: int, data_set: int) -> None:
+        # not at the top: highdicom is slow to import, and most orders need none of it
+        from service.data_set_objects import write_objects
+
+        with session_scope(self._engine, write=False) as session:
+            found = find_data_set(session, data_set)
+            folder, at = Path(found.folder), found.at
+        write_objects(folder, at=at, told=lambda done, total: self._tell(number, done, total))
 
     def _tell(self, number: int, done: int, total: int) -> None:
         if done % TOLD_EVERY == 0 or done == total:

@@ -22,9 +22,10 @@ from service.data_set_orders import (
     find_order,
     list_orders,
     order_freeze,
+    order_objects,
 )
-from service.data_sets import DataSet, data_sets, find_data_set
-from service.errors import NotFound
+from service.data_sets import DataSet, data_sets, find_data_set, objects_folder
+from service.errors import NotFound, NotReady
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], responses=responses(401, 403, 404, 503))
 
@@ -135,6 +136,26 @@ def export(request: Request, number: int, viewer: Curator, session: Look) -> Res
     more = [("labels.csv", labels_of(found).encode())]
     note_read(request, session, viewer, "data_set.export", detail={"data_set": number})
     return StreamingResponse(zipped(folder, more=more), media_type="application/zip", headers=_as_file(name))
+
+
+@router.post("/{number}/objects", status_code=202)
+def order_dicom(number: int, viewer: Curator, session: Work) -> OrderOut:
+    """Have its labels written as DICOM SR and SEG; asked for twice it is one order."""
+    return order_out(order_objects(session, viewer, number))
+
+
+@router.get("/{number}/objects.zip", response_class=Response, responses=responses(409))
+def export_objects(request: Request, number: int, viewer: Curator, session: Look) -> Response:
+    """Its labels as DICOM SR and SEG, once they were ordered and made."""
+    found = find_data_set(session, number)
+    folder = objects_folder(folder_of(found))
+    if not folder.is_dir():
+        raise NotReady(
+            f"the labels of {found.name} v{found.version} were not written as DICOM yet; order them"
+        )
+    note_read(request, session, viewer, "data_set.export", detail={"data_set": number})
+    headers = _as_file(f"{folder.name}.zip")
+    return StreamingResponse(zipped(folder), media_type="application/zip", headers=headers)
 
 
 def folder_of(found: DataSet) -> Path:

@@ -1,25 +1,38 @@
 """`hub cases`: the study of 1,000 cases: its roster, who reads what, how far it is, agreement, data sets."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from labeling.assignment import Design, Reader
+from labeling.export import labels_csv, zipped
 from labeling.flow import flow_svg, flow_text
+from labeling.manifest import read_data_set
 from labeling.roster import BadRoster, flaws, read_roster
 from labeling.splits import Shares
 from service import assignments, cases, next_cases
 from service.accounts import OPERATOR
 from service.case_keys import open_research_key
 from service.commands.opening import open_database, open_settings
-from service.data_sets import freeze_cases
+from service.data_sets import find_data_set, freeze_cases
 from service.db import session_scope
 from service.errors import BadRequest
 from service.reader_agreement import figures, pairs, questions
 from service.storage import open_storage
 
 group = typer.Typer(help="The study of 1,000 cases.", no_args_is_help=True)
+
+
+class Form(StrEnum):
+    """How a data set is written."""
+
+    FOLDERS = "folders"
+    DICOM = "dicom"
+    CSV = "csv"
+
 
 Hospitals = Annotated[list[str] | None, typer.Option("--hold-out", help="Hospital code, held out whole.")]
 Months = Annotated[int, typer.Option(help="The last so many months are held out.", min=0)]
@@ -163,6 +176,33 @@ def freeze(
     )
     print(f"{made.name} v{made.version}: {made.studies} studies in {made.folder}")
     print(f"digest {made.digest}")
+
+
+@group.command()
+def export(
+    number: Annotated[int, typer.Argument(help="Of the data set.", min=1)],
+    out: Annotated[Path, typer.Argument(help="labels.csv, or the zip to be written.", dir_okay=False)],
+    form: Annotated[Form, typer.Option("--as", help="What to write.")] = Form.FOLDERS,
+) -> None:
+    """Write a frozen data set as a zip of its folders, or its labels as DICOM SR and SEG, or as CSV."""
+    with session_scope(open_database(open_settings()), write=False) as session:
+        found = find_data_set(session, number)
+        folder, at = Path(found.folder), found.at
+    text = labels_csv(read_data_set(folder).rows)
+    if form is Form.CSV:
+        out.write_text(text, encoding="utf-8", newline="")
+    elif form is Form.FOLDERS:
+        _write(out, zipped(folder, more=[("labels.csv", text.encode())]))
+    else:
+        from service.data_set_objects import write_objects  # highdicom is slow to import
+
+        _write(out, zipped(write_objects(folder, at=at)))
+    print(out)
+
+
+def _write(out: Path, pieces: Iterable[bytes]) -> None:
+    with out.open("wb") as file:
+        file.writelines(pieces)
 
 
 def _reader(text: str) -> Reader:

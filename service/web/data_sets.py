@@ -13,8 +13,8 @@ from service.api.access import Browser, Look, Work, note_read
 from service.assignments import last_round, shares_of
 from service.case_states import CaseState
 from service.cases import count_states
-from service.data_set_orders import OPEN, OrderState, list_orders, order_freeze
-from service.data_sets import data_sets, find_data_set
+from service.data_set_orders import OPEN, OrderState, list_orders, order_freeze, order_objects
+from service.data_sets import data_sets, find_data_set, objects_folder
 from service.errors import BadRequest
 from service.web.page import render, see_other
 
@@ -72,7 +72,18 @@ def show_data_set(
     values: dict[str, Any] = {
         "found": found,
         "sheet": (folder / SHEET).read_text(encoding="utf-8") if here else None,
+        "objects": objects_folder(folder).is_dir(),
         "flow": Markup((folder / PICTURE).read_text(encoding="utf-8")) if here else None,
     }
     note_read(request, session, viewer, "data_set.read", detail={"data_set": number})
     return render(request, "data_set.html", viewer, **values)
+
+
+@router.post("/datasets/{number:int}/objects")
+def order_dicom(
+    number: Annotated[int, Path(ge=1, le=2**53)], entry: Browser, request: Request, session: Work
+) -> Response:
+    """Have its labels written as DICOM SR and SEG."""
+    viewer = entry.chosen().must(Permission.CURATE)
+    order_objects(session, viewer, number)
+    return see_other(request, "/datasets", flash="freezing")

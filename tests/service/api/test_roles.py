@@ -232,6 +232,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/datasets/orders/{number}",
             "GET /api/v1/datasets/{number}/labels.csv",
             "GET /api/v1/datasets/{number}/export.zip",
+            "POST /api/v1/datasets/{number}/objects",
+            "GET /api/v1/datasets/{number}/objects.zip",
             "GET /api/v1/datasets/{number}",
             "GET /api/v1/datasets/{number}/datasheet.md",
             "GET /api/v1/datasets/{number}/flow.svg",

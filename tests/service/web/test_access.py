@@ -106,6 +106,7 @@ RULES: dict[str, set[Role]] = {
     "GET /datasets": CURATORS,
     "POST /datasets": CURATORS,
     "GET /datasets/{number:int}": CURATORS,
+    "POST /datasets/{number:int}/objects": CURATORS,
     "POST /cases/readers/hand-over": CURATORS,
     "POST /cases/readers/give-out": CURATORS,
     "POST /views": READERS,
