@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
 
 def disagreement_svg(names: Sequence[str], cells: Mapping[tuple[str, str], Cell], label: str) -> str:
-    """The picture; pairs without common cases stay empty.
+    """The picture, one cell a pair below the diagonal; pairs without common cases stay empty.
 
     Args:
         names: Readers, in the order of rows and columns.
@@ -37,9 +37,12 @@ def disagreement_svg(names: Sequence[str], cells: Mapping[tuple[str, str], Cell]
         short = escape(name[:18])
         drawn.append(f'<text x="{LEFT - 8}" y="{down:g}" text-anchor="end">{short}</text>')
         drawn.append(f'<text transform="translate({across + 4:g} {TOP - 8}) rotate(-55)">{short}</text>')
+    place = {name: at for at, name in enumerate(names)}
+    drawn.append('<g text-anchor="middle" stroke-width="2">')
     for (one, other), cell in cells.items():
-        places = {(names.index(one), names.index(other)), (names.index(other), names.index(one))}
-        drawn += [_cell(row, column, cell) for row, column in sorted(places)]
+        column, row = sorted((place[one], place[other]))
+        drawn.append(_cell(row, column, cell))
+    drawn.append("</g>")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label="{escape(label)}" font-size="12" '
@@ -52,11 +55,11 @@ def _cell(row: int, column: int, cell: Cell) -> str:
     red, green, blue = (round(pale + depth * (deep - pale)) for pale, deep in zip(PALE, DEEP, strict=True))
     ink = "#fff" if depth > DARK_FROM else "#111"
     x, y = LEFT + CELL * column, TOP + CELL * row
-    frame = ' stroke="currentColor" stroke-width="2"' if row == column else ""
+    frame = ' stroke="currentColor"' if row == column else ""
     return (
         f"<g><title>{escape(cell.title)}</title>"
-        f'<rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" height="{CELL - 2}" rx="3" '
-        f'fill="rgb({red},{green},{blue})"{frame}/>'
-        f'<text x="{x + CELL / 2:g}" y="{y + CELL * 0.65:g}" text-anchor="middle" fill="{ink}">'
+        f'<rect x="{x + 1}" y="{y + 1}" width="{CELL - 2}" height="{CELL - 2}" '
+        f'fill="#{red:02x}{green:02x}{blue:02x}"{frame}/>'
+        f'<text x="{x + CELL / 2:g}" y="{y + CELL * 0.65:g}" fill="{ink}">'
         f"{cell.differ * 100:.0f}</text></g>"
     )
