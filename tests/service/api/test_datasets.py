@@ -34,7 +34,7 @@ def freezing(app: FastAPI, engine: Engine, settings: Settings) -> Freezing:
 
 
 def test_a_data_set_is_ordered_made_once_and_taken_away(
-    app: FastAPI, engine: Engine, signed_in: SignIn, freezing: Freezing, tmp_path: Path
+    app: FastAPI, engine: Engine, settings: Settings, signed_in: SignIn, freezing: Freezing, tmp_path: Path
 ) -> None:
     campaign(engine, app.state.storage, tmp_path / "sent")
     team = signed_in(Role.ML, None)
@@ -64,6 +64,15 @@ def test_a_data_set_is_ordered_made_once_and_taken_away(
     again = read_data_set(tmp_path / "taken" / "r8-v1")
     assert again.digest == found["digest"]
     assert (tmp_path / "taken" / "r8-v1" / "labels.csv").is_file()
+    place = f"/api/v1/datasets/{found['number']}/objects"
+    assert team.get(f"{place}.zip").status_code == 409
+    asked = [team.post(place).json()["number"] for _ in range(2)]
+    assert asked[0] == asked[1]
+    freezing.carry_out({"order": asked[0]})
+    with zipfile.ZipFile(io.BytesIO(team.get(f"{place}.zip").content)) as archive:
+        assert {name.rpartition("/")[2] for name in archive.namelist()} == {"sr.dcm"}
+        assert len(archive.namelist()) == 2
+    assert read_data_set(place_of(settings.data) / "r8-v1").digest == found["digest"]  # unchanged by it
 
 
 def test_a_crash_after_the_folder_was_whole_makes_no_second_version(
