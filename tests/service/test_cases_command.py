@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -75,6 +76,11 @@ def test_a_campaign_from_giving_out_to_a_frozen_set(tmp_path: Path) -> None:
     assert (tmp_path / "flow.svg").read_text().startswith("<svg")
     made = hub("freeze", "r8", str(tmp_path), "--licence", "research only")
     assert f"digest {read_data_set(tmp_path / 'r8-v1').digest}" in made
+    hub("export", "1", str(tmp_path / "labels.csv"), "--as", "csv")
+    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 3
+    hub("export", "1", str(tmp_path / "objects.zip"), "--as", "dicom")
+    with ZipFile(tmp_path / "objects.zip") as archive:
+        assert len(archive.namelist()) == 2  # a report for each study; nobody painted
     refused = run_hub("cases", "agreement", "age", environment=environment)
     assert (refused.returncode, "'age' is not asked" in refused.stderr) == (1, True)
     engine.dispose()
