@@ -52,6 +52,11 @@ def labels_csv(rows: Sequence[Row]) -> str:
     return out.getvalue()
 
 
+def objects_folder(folder: Path) -> Path:
+    """Where the labels of a data set lie as DICOM, once somebody has asked for them."""
+    return folder.with_name(f"{folder.name}-objects")
+
+
 def zipped(folder: Path, *, more: Sequence[tuple[str, bytes]] = ()) -> Iterator[bytes]:
     """The folder as a zip, piece by piece, nothing compressed: DICOM does not pack.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labeling.export import objects_folder
 from labeling.manifest import Row, read_data_set
 from labeling.splits import Part
 from pacs_gateway.label_objects import (
@@ -18,7 +19,6 @@ from pacs_gateway.label_objects import (
     labelled_study,
 )
 from pacs_gateway.objects import result_file
-from service.data_sets import objects_folder
 
 PRESENCE = {1: "present", 0: "absent", None: "uncertain"}
 

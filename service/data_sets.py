@@ -157,11 +157,6 @@ def place_of(data: Path) -> Path:
     return data / "datasets"
 
 
-def objects_folder(folder: Path) -> Path:
-    """Where the labels of a data set lie as DICOM, once somebody has asked for them."""
-    return folder.with_name(f"{folder.name}-objects")
-
-
 def check_name(name: str) -> None:
     """Refuse what is no name of a data set.
 

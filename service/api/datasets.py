@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, StreamingResponse
 
-from labeling.export import labels_csv, zipped
+from labeling.export import labels_csv, objects_folder, zipped
 from labeling.manifest import PICTURE, SHEET, BadDataSet, read_data_set
 from labeling.splits import Shares
 from service.api.access import Curator, Look, Work, note_read
@@ -24,7 +24,7 @@ from service.data_set_orders import (
     order_freeze,
     order_objects,
 )
-from service.data_sets import DataSet, data_sets, find_data_set, objects_folder
+from service.data_sets import DataSet, data_sets, find_data_set
 from service.errors import NotFound, NotReady
 
 router = APIRouter(prefix="/api/v1/datasets", tags=["datasets"], responses=responses(401, 403, 404, 503))

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Path, Request, Response
 from markupsafe import Markup
 
+from labeling.export import objects_folder
 from labeling.manifest import PICTURE, SHEET
 from labeling.splits import Shares
 from service.accounts import Permission
@@ -14,7 +15,7 @@ from service.assignments import last_round, shares_of
 from service.case_states import CaseState
 from service.cases import count_states
 from service.data_set_orders import OPEN, OrderState, list_orders, order_freeze, order_objects
-from service.data_sets import data_sets, find_data_set, objects_folder
+from service.data_sets import data_sets, find_data_set
 from service.errors import BadRequest
 from service.web.page import render, see_other
 
