@@ -111,6 +111,7 @@ from service.web import loop as loop_page
 from service.web import models as models_page
 from service.web import moph as moph_page
 from service.web import neighbours as neighbours_page
+from service.web import priors as priors_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
 from service.web import subscriptions as subscriptions_page
@@ -174,6 +175,7 @@ PARTS = (
     worklist,
     views,
     study,
+    priors_page,
     refer,
     share,
     reply,

@@ -19,9 +19,10 @@ from service.deliveries import Delivery
 from service.errors import BadRequest, StillBlind
 from service.findings import Analysis, Finding, analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
-from service.hospitals import find_hospital
+from service.hospitals import find_hospital, hospital_names
 from service.milestones import TYPED, Milestone
 from service.patient_search import other_studies
+from service.priors import sources_of
 from service.referrals import list_referrals, may_refer
 from service.reports import ReportSource, add_report, reports_of
 from service.reviews import UNDO_WITHIN, review_finding, standing_review, withdraw_review
@@ -32,7 +33,8 @@ from service.states import RESULTS
 from service.studies import Study
 from service.timeline import spans_of, timeline_of
 from service.verdicts import Hindrance, Place, Side, Verdict
-from service.web.page import render, see_other
+from service.web.page import render, see_other, words_of
+from service.web.words import Language
 
 router = APIRouter(include_in_schema=False)
 
@@ -173,6 +175,8 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
         "deliveries": _deliveries(session, study),
         "reports": reports_of(session, study) if named else [],
         "others": other_studies(session, viewer, study) if named else [],
+        "names": hospital_names(session, thai=words_of(request).language is Language.TH) if named else {},
+        "archives": bool(named and owns(viewer, study) and study.patient_id and sources_of(session, study)),
         "timeline": timeline.values(),
         "spans": spans_of(timeline),
         "typed": [each for each in Milestone if each in TYPED] if named else [],

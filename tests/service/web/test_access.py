@@ -51,6 +51,8 @@ RULES: dict[str, set[Role]] = {
     "GET /": EVERYBODY,  # who has no worklist is led elsewhere
     "POST /search": READERS - {Role.ML},
     "GET /studies/{uid}": READERS,
+    "GET /studies/{uid}/priors": READERS - {Role.ML},
+    "POST /studies/{uid}/priors": REVIEWERS,
     "POST /studies/{uid}/review": REVIEWERS,
     "POST /studies/{uid}/undo": REVIEWERS,
     "POST /studies/{uid}/unblind": REVIEWERS,
@@ -268,6 +270,8 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "api_key": "a",
             "secret_key": "b",
             "owner": "nobody",
+            "peer": "udon-pacs",
+            "prior": "1.2.9",
             "form": "hub",
             "reason": "other",
         }
