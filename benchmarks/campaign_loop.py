@@ -35,8 +35,8 @@ def shadow(hub: Hub, told: Told) -> dict[str, Any]:
     """Let the trained package read beside the live one, and send live studies by C-STORE."""
     if _state(hub, TRAINED) == "candidate":
         hub.command("models", "shadow", TRAINED, "--reason", "campaign")
-    sent = [_send(hub, number, told) for number in range(TRAFFIC)]
-    live = {_reads(hub, uid) for uid in sent}
+    sent = [_send(hub, number) for number in range(TRAFFIC)]
+    live = {_outcome(hub, uid, told) for uid in sent}
     if live != {FIRST}:
         raise Refused(f"the studies were read by {sorted(live)}, not by {FIRST}")
     return {"live studies": len(sent), "told by": FIRST, "in shadow": TRAINED}
@@ -60,8 +60,7 @@ def promote(hub: Hub, told: Told) -> dict[str, Any]:
         if closed := [gate["en"] for gate in gates if not gate["holds"]]:
             return {"reads": "not promoted", "closed": closed}
         hub.command("models", "promote", TRAINED, "--reason", "campaign")
-    uid = _send(hub, TRAFFIC, told)
-    return {"reads": _reads(hub, uid)}
+    return {"reads": _outcome(hub, _send(hub, TRAFFIC), told)}
 
 
 def roll_back(hub: Hub, told: Told) -> dict[str, Any]:
@@ -70,8 +69,7 @@ def roll_back(hub: Hub, told: Told) -> dict[str, Any]:
         hub.command("models", "rollback", "--reason", "campaign")
     elif _state(hub, TRAINED) != "retired":
         return {"reads": "nothing was promoted"}
-    uid = _send(hub, TRAFFIC + 1, told)
-    return {"reads": _reads(hub, uid)}
+    return {"reads": _outcome(hub, _send(hub, TRAFFIC + 1), told)}
 
 
 def _state(hub: Hub, name: str) -> str:
@@ -79,14 +77,8 @@ def _state(hub: Hub, name: str) -> str:
     return found
 
 
-def _reads(hub: Hub, uid: str) -> str:
-    """The name of the package that told of a study."""
-    found: str = hub.get(ADMIN, f"/api/v1/studies/{uid}/result")["model"]["name"]
-    return found
-
-
-def _send(hub: Hub, number: int, told: Told) -> str:
-    """Send a study as a PACS does, and wait for its outcome; what a killed run has sent is not sent again."""
+def _send(hub: Hub, number: int) -> str:
+    """Send a study as a PACS does; what a killed run has sent is not sent again."""
     from pacs_gateway.sender import Peer, send  # not at the top: a second of imports, for every start
 
     uid, paths = _live_study(hub.folder / "live", number)
@@ -96,12 +88,18 @@ def _send(hub: Hub, number: int, told: Told) -> str:
         peer = Peer("IMAGINGHUB", "127.0.0.1", int(hub.environment["HUB_DICOM_PORT"]))
         if failed := [each for each in send(paths, peer, calling_ae=CALLING_AE) if not each.stored]:
             raise Refused(f"{len(failed)} images of a live study were not stored: {failed[0].text}")
+    return uid
+
+
+def _outcome(hub: Hub, uid: str, told: Told) -> str:
+    """Wait until a study has an outcome; the name of the package that told of it."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         answer = hub.client(ADMIN).get(f"/api/v1/studies/{uid}")
         if answer.status_code == 200 and answer.json()["state"] in FINAL:
-            told(f"live study {number}")
-            return uid
+            told(uid)
+            found: str = hub.get(ADMIN, f"/api/v1/studies/{uid}/result")["model"]["name"]
+            return found
         if time.monotonic() > deadline:
             raise Refused(f"a live study has no outcome after {PATIENCE_S:.0f} s")
         time.sleep(0.3)
