@@ -56,6 +56,8 @@ class Scores:
         """How the thresholds were set, for the card."""
         if self.out_of_fold:
             return "Thresholds and temperatures were set on out-of-fold predictions."
+        if all(study.population == "phantom" for study in self.calibration):
+            return "Thresholds were set on simulated heads that training never saw."
         return (
             "Thresholds were set on held-out patients; the counts include two further looks (another "
             "scanner, another pose) of each real head."
