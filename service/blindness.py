@@ -48,6 +48,13 @@ def blind_studies(session: Session, viewer: Viewer) -> frozenset[int]:
     return frozenset(session.scalars(open_reads(viewer)))
 
 
+def blind_uids(session: Session, viewer: Viewer) -> frozenset[str]:
+    """Their Study Instance UIDs."""
+    if not (numbers := blind_studies(session, viewer)):
+        return frozenset()
+    return frozenset(session.scalars(select(Study.study_instance_uid).where(Study.id.in_(numbers))))
+
+
 def give_up_blindness(session: Session, viewer: Viewer, study_instance_uid: str) -> int:
     """Open a study for care: the viewer's blind reads of it go to others, or fall away.
 

@@ -23,6 +23,7 @@ from service.accounts import Permission, Viewer, enter_by_token
 from service.api.access import BEARER
 from service.api.csrf import SESSION_COOKIE
 from service.api.problems import responses
+from service.blindness import blind_uids
 from service.browser_sessions import enter_by_cookie
 from service.db import session_scope
 from service.errors import HubError, NotSignedIn, TooManyStreams
@@ -66,6 +67,7 @@ class EventStream(Response):
         viewer: Who follows.
         after: The event that they saw last.
         ended: Whether they may follow no more; asked in a thread.
+        blind: The Study Instance UIDs that they have still to read blind: of those nothing is told; likewise.
         streams: Of each account; given back at the end.
     """
 
@@ -78,12 +80,13 @@ class EventStream(Response):
         after: int | None,
         *,
         ended: Callable[[], bool],
+        blind: Callable[[], frozenset[str]],
         streams: Counter[str],
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._feed, self._viewer, self._after = feed, viewer, after
-        self._ended, self._streams = ended, streams
+        self._ended, self._blind, self._streams = ended, blind, streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the reader goes, may no more, or the hub ends."""
@@ -99,6 +102,7 @@ class EventStream(Response):
 
     async def _go_on(self, send: Send, gone: "asyncio.Task[None]") -> None:
         checked = time.monotonic()
+        blind = await run_in_threadpool(self._blind)
         async with aclosing(self._feed.follow(self._after)) as batches:
             async for batch in batches:
                 if gone.done():
@@ -106,9 +110,11 @@ class EventStream(Response):
                 if time.monotonic() - checked > CHECK_SECONDS:
                     if await run_in_threadpool(self._ended):
                         return
+                    blind = await run_in_threadpool(self._blind)
                     checked = time.monotonic()
                     await _send(send, ": here\n\n")  # a proxy between would end a silent connection
-                if text := "".join(_line(each) for each in batch if each.seen_by(self._viewer)):
+                told = (each for each in batch if each.study not in blind and each.seen_by(self._viewer))
+                if text := "".join(map(_line, told)):
                     await _send(send, text)
 
 
@@ -166,6 +172,7 @@ async def follow_events(
         viewer,
         last_event_id,
         ended=partial(_ended, request, credentials, viewer),
+        blind=partial(_blind, request, viewer),
         streams=streams,
     )
 
@@ -176,3 +183,8 @@ def _ended(request: Request, credentials: HTTPAuthorizationCredentials | None, v
         return enter_waiting(request, credentials) != viewer
     except HubError:
         return True
+
+
+def _blind(request: Request, viewer: Viewer) -> frozenset[str]:
+    with session_scope(request.app.state.engine, write=False) as session:
+        return blind_uids(session, viewer)

@@ -17,15 +17,21 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
+from labeling.assignment import Design, Reader
+from labeling.splits import Shares
 from model.stroke import StrokeType
 from service.accounts import Role, add_account, find_account, issue_token, list_tokens, revoke_token
 from service.api import events
 from service.api.csrf import SESSION_COOKIE
+from service.assignments import assign_cases
 from service.audit import AuditEntry
 from service.browser_sessions import end_sessions_of, start_session
+from service.case_states import CaseState
+from service.cases import admit_case
 from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, analysed
+from tests.service.labelling import GOOD, KEY, ML, TECHNICIAN
 
 Follow = Callable[..., Any]
 
@@ -85,6 +91,20 @@ def test_what_happens_is_sent_and_goes_on_after_the_last_id(address: str, engine
     with httpx.stream("GET", f"{address}/api/v1/events", headers=again, timeout=20) as answer:
         stream = lines(answer)
         assert [next(stream)[1]["study"] for _ in range(2)] == ["1.2.5", "1.2.5"]
+
+
+def test_who_is_to_read_a_study_blind_hears_nothing_of_it(address: str, engine: Engine) -> None:
+    headers = {**key_of(engine), "Last-Event-ID": "0"}
+    with session_scope(engine) as session:
+        analysed(session, "1.2.3", StrokeType.SDH)
+        case = admit_case(session, TECHNICIAN, "1.2.3", GOOD, KEY)
+        case.state = CaseState.ELIGIBLE
+        reader = Reader(f"radiologist-{UDON}")
+        assign_cases(session, ML, [reader], Design(0, 1, 0, 0), Shares(test=0, calibration=0))
+        analysed(session, "1.2.5")
+    with httpx.stream("GET", f"{address}/api/v1/events", headers=headers, timeout=20) as answer:
+        heard = list(islice(lines(answer), 2))
+    assert [data["study"] for _, data, _ in heard] == ["1.2.5", "1.2.5"]
 
 
 def test_a_stream_ends_with_its_token(address: str, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
