@@ -18,6 +18,7 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.completion import Announced, CompletionCode
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener
+from pacs_gateway.reactor import reactor_held
 from tests.pacs import write_study
 from tests.pacs_gateway.conftest import Clock
 
@@ -60,7 +61,8 @@ def scanner(port: int) -> Iterator[Association]:
     ae.add_requested_context(InstanceAvailabilityNotification)
     association = ae.associate("127.0.0.1", port, ae_title="IMAGINGHUB")
     assert association.is_established
-    yield association
+    with reactor_held(association):
+        yield association
     association.release()
 
 

@@ -175,9 +175,9 @@ class TestLocalise:
         from tests.model.test_detect import make_volume
 
         volume = make_volume(5, ["iph"])
-        phantom = simulate_head(5, lesions=["iph"], side=192, slices=28, fov_mm=230.0)
+        phantom = simulate_head(5, lesions=["iph"], side=192, slices=14, fov_mm=230.0, spacing_mm=10.0)
         shown = to_model_input(volume, side=128, grid_mm=1.8)
-        truth = on_mask_grid(phantom.masks[StrokeType.IPH], Heat(np.zeros((28, 64, 64), np.float32), shown))
+        truth = on_mask_grid(phantom.masks[StrokeType.IPH], Heat(np.zeros((14, 64, 64), np.float32), shown))
         mask = truth if truth_in_mask else np.roll(truth, 20, axis=1)
         return truth, Heat(mask.astype(np.float32) * 0.9, shown)
 
@@ -210,7 +210,7 @@ class TestLocalise:
         from tests.model.test_detect import make_volume
 
         nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9), np.uint8), np.eye(4)), tmp_path / "m.nii")
-        with pytest.raises(ValueError, match=r"m\.nii has the shape \(9, 9, 9\), the study \(28, 192, 192\)"):
+        with pytest.raises(ValueError, match=r"m\.nii has the shape \(9, 9, 9\), the study \(14, 192, 192\)"):
             read_mask(tmp_path / "m.nii", make_volume())
 
     def test_a_mask_stored_the_other_way_round_lies_on_the_same_pixels(self, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ PLAIN = '#let d = json("letter.json")\n#d.serial'
 
 def test_a_form_is_changed_looked_at_and_put_back(signed_in: SignIn) -> None:
     client = signed_in(Role.ADMIN, None)
-    assert [each["version"] for each in client.get("/api/v1/forms").json()] == [None, None]
+    assert {each["version"] for each in client.get("/api/v1/forms").json()} == {None}
     shipped = client.get("/api/v1/forms/letter").json()["source"]
     preview = client.post("/api/v1/forms/letter/preview", json={"source": PLAIN, "language": "en"})
     assert preview.headers["content-type"] == "application/pdf"

@@ -106,6 +106,8 @@ def test_a_technician_brings_a_case_from_the_archive_over_a_line_that_breaks(
         archive.writestr("report.txt", "not an image")
     page = house.enter(Role.TECHNICIAN, LOEI)
     page.click("nav a[href='/upload']")
+    page.wait_for_url("**/upload")
+    page.wait_for_load_state("load")  # the script that sends is here before the line goes
     said = page.locator("#sending [role=status]")
     page.context.set_offline(True)
     page.locator("input[type=file]").first.set_input_files(packed)
