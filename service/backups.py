@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from service.db import now
+from service.durable import sync, sync_tree
 from service.errors import BadRequest, DiskFull
 from service.row_copies import copy_sqlite, dump_rows, has_rows, is_database, is_sqlite
 from service.settings import Settings
@@ -79,7 +80,7 @@ def make_backup(settings: Settings, storage: Path, target: Path, *, tell: Tell) 
     _write(scratch / MANIFEST, json.dumps(asdict(manifest), indent=1).encode())
     sync_tree(scratch)
     scratch.rename(whole)
-    _sync(target)
+    sync(target)
     _write(
         settings.data / "last-backup.json", json.dumps({"at": at.isoformat(), "name": whole.name}).encode()
     )
@@ -220,14 +221,6 @@ def copy_file(source: Path, target: Path) -> tuple[str, int]:
     return state.hexdigest(), length
 
 
-def sync_tree(root: Path) -> None:
-    """Every file and folder below `root` is on disk when this returns."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            _sync(Path(folder) / name)
-        _sync(Path(folder))
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -235,12 +228,4 @@ def _digest(path: Path) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path)

@@ -1,6 +1,5 @@
 """The labels of a frozen data set as DICOM: an SR for each study, and a SEG where somebody painted."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pacs_gateway.label_objects import (
     labelled_study,
 )
 from pacs_gateway.objects import result_file
+from service.durable import sync, sync_tree
 
 PRESENCE = {1: "present", 0: "absent", None: "uncertain"}
 
@@ -46,10 +46,9 @@ def write_objects(
         for number, row in enumerate(rows, start=1):
             _write(row, folder, scratch / row.study_key, found.digest, at)
             told(number, len(rows))
-        for path in scratch.rglob("*"):
-            _sync(path)
+        sync_tree(scratch)
         scratch.rename(out)
-        _sync(out.parent)
+        sync(out.parent)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -77,11 +76,3 @@ def _write(row: Row, folder: Path, out: Path, digest: str, at: datetime) -> None
             masks = {name: arrays[name].astype(np.bool_) for name in arrays.files}
         segmentation = build_label_segmentation(study, masks)
         (out / "seg.dcm").write_bytes(result_file("seg", segmentation).content)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,6 +1,5 @@
 """A model package on its way into the hub: copied whole, safe on disk, and proven by its golden studies."""
 
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from model.detect import Detector
 from model.stroke import StrokeType
 from model.weights import BadArtefact, load_artefact
+from service.durable import sync, sync_tree
 from service.errors import BadRequest
 
 MODELS = "models"
@@ -72,18 +72,9 @@ def _copied(path: Path, data: Path, folder: Path, threads: int | None) -> TakenI
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".arriving-") as scratch:
         copy = Path(scratch) / target.name
         shutil.copytree(path, copy)
-        for each in (*copy.rglob("*"), copy):
-            _sync(each)
+        sync_tree(copy)
         taken = _proven(copy, folder, threads)
         copy.rename(target)
-    _sync(target.parent)
-    _sync(data)
+    sync(target.parent)
+    sync(data)
     return taken
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

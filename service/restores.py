@@ -14,8 +14,8 @@ from service.backups import (
     check_backup,
     copy_file,
     read_manifest,
-    sync_tree,
 )
+from service.durable import sync_tree
 from service.errors import BadRequest, DiskFull
 from service.restoring import mark
 from service.row_copies import assert_empty, is_sqlite, load_rows

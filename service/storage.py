@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from service.durable import sync
+
 CHUNK = 1 << 20
 SYNCS_AT_ONCE = 16
 """The file system commits syncs that wait together in one go."""
@@ -70,7 +72,7 @@ class FolderStorage:
         for folder in missing:
             folder.mkdir(exist_ok=True)
         if missing:
-            _sync(root)
+            sync(root)
 
     def keep(self, path: Path) -> str:
         """See `Storage.keep`.
@@ -92,7 +94,7 @@ class FolderStorage:
         keys = [self._link(path) for path in paths]
         folders = {self._target(key).parent for key in keys}
         with ThreadPoolExecutor(min(SYNCS_AT_ONCE, len(folders) or 1)) as pool:
-            list(pool.map(_sync, folders))
+            list(pool.map(sync, folders))
         return keys
 
     def _link(self, path: Path) -> str:
@@ -100,7 +102,7 @@ class FolderStorage:
         target = self._target(key)
         if not target.exists():
             # the content first: once the name is durable, so is what it names
-            _sync(path)
+            sync(path)
             try:
                 os.link(path, target)
             except FileExistsError:
@@ -180,11 +182,3 @@ def open_storage(place: str, default: Path) -> Storage:
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
