@@ -75,6 +75,7 @@ def show_on_call(
         "specialties": list(Specialty),
         "start": as_field(now()),
         "end": as_field(_next_morning()),
+        "shared": (),
         **(_roster(session, viewer, hcode) if hcode else {}),
     }
     if "x-hub-unattended" not in request.headers:

@@ -30,8 +30,10 @@ class Person:
         self.client = TestClient(app, headers={"Accept": "text/html"}, raise_server_exceptions=False)
 
     def get(self, path: str, **more: Any) -> Any:
-        """Open a page."""
-        return self.client.get(path, **more)
+        """Open a page; one on which the hub fails fails the test, whatever that looks for."""
+        answer = self.client.get(path, **more)
+        assert answer.status_code != 500, path
+        return answer
 
     def post(self, path: str, values: dict[str, Any], *, page: str = "/account", **more: Any) -> Any:
         """Send a form of `page`, with the mark that stands in it."""

@@ -1,5 +1,6 @@
 """The door: who is let in, for how long, and that no other site can act in their name."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from service.accounts import Role, add_account, find_account
 from service.audit import AuditEntry
 from service.browser_sessions import BrowserSession
 from service.db import now, session_scope
+from service.roles import REGION_WIDE
 from service.sign_in_attempts import PAIR_LIMIT
 from tests.service.factories import LOEI, UDON, analysed
 from tests.service.web.conftest import PASSWORD, Enter, Person
@@ -122,3 +124,19 @@ def test_pages_allow_nothing_inline_and_nothing_from_elsewhere(person: Person) -
     assert "<script>" not in answer.text
     assert 'style="' not in answer.text
     assert answer.headers["x-frame-options"] == "DENY"
+
+
+@pytest.mark.parametrize(
+    ("role", "hcode"), [*((role, UDON) for role in Role), *((role, None) for role in sorted(REGION_WIDE))]
+)
+def test_every_place_of_the_menu_opens(enter: Enter, engine: Engine, role: Role, hcode: str | None) -> None:
+    with session_scope(engine) as session:
+        analysed(session, "1.2.3")
+    someone = enter(role, hcode)
+    menu = someone.get("/account").text.partition("<nav")[2].partition("</nav")[0]
+    places = set(re.findall(r'href="(/[^"]*)"', menu))
+    assert places
+    opened = {place: someone.get(place, follow_redirects=True).status_code for place in places}
+    # some ask for a hospital, and say so
+    assert set(opened.values()) <= {200, 403}, opened
+    assert hcode is None or set(opened.values()) == {200}, opened

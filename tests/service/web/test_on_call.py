@@ -82,7 +82,9 @@ def test_a_person_lists_and_forgets_a_way(enter: Enter) -> None:
 
 def test_who_sees_the_region_chooses_a_hospital(enter: Enter) -> None:
     someone = enter(Role.RADIOLOGIST, None)
-    assert "จัดเวร" not in someone.get("/on-call").text.partition("<main")[2]
+    page = someone.get("/on-call")
+    assert page.status_code == 200
+    assert "จัดเวร" not in page.text.partition("<main")[2]
     assert "จัดเวร" in someone.get(f"/on-call?hospital={LOEI}").text
 
 
