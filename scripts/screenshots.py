@@ -52,6 +52,16 @@ client_id = "hub"
 """
 
 
+ROOMS = (
+    *((Role.ML, f"/cases/{page}") for page in ("progress", "alike", "agreement", "readers")),
+    *((Role.ML, path) for path in ("/datasets", "/console/drift", "/console/next-cases")),
+    *((Role.ADMIN, f"/console/{page}") for page in ("audit", "forms", "moph", "neighbours", "subscriptions")),
+    (Role.TECHNICIAN, "/upload"),
+    (Role.TECHNICIAN, "/upload/answers"),
+)
+"""Pages behind a place of the navigation."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One page as one person opens it."""
@@ -83,8 +93,10 @@ def views(client: httpx.Client) -> Iterator[View]:
         seen.setdefault(study["state"], study["study_instance_uid"])
     for state, uid in seen.items():
         yield View(f"study-{state}", Role.RADIOLOGIST, f"/studies/{uid}")
-        if state == "clear":
-            yield View("study-clear-referrer", Role.REFERRER, f"/studies/{uid}")
+    own = client.get("/api/v1/studies", params={"hospital": RECEIVER, "state": "clear"}).json()["studies"]
+    for study in own[:1]:
+        yield View("study-clear-referrer", Role.REFERRER, f"/studies/{study['study_instance_uid']}")
+    yield from (View(path.strip("/").replace("/", "-"), role, path) for role, path in ROOMS)
 
 
 def views_of_care(client: httpx.Client) -> Iterator[View]:
