@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
@@ -19,6 +20,11 @@ from service.hospitals import seed_hospitals
 from service.settings import Settings
 
 SERVER = os.environ.get("HUB_TEST_DATABASE_URL", "")
+
+# The same examples in every run: a change fails for what it changed. HUB_TEST_RANDOM=1 looks for new ones.
+hypothesis_settings.register_profile("same", derandomize=True)
+if not os.environ.get("HUB_TEST_RANDOM"):
+    hypothesis_settings.load_profile("same")
 
 DEAREST = (
     "tests/test_pathway.py",

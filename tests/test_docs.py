@@ -21,7 +21,7 @@ def test_readme_names_setting(name: str) -> None:
 
 def test_readme_names_no_setting_that_does_not_exist() -> None:
     known = {f"HUB_{item.name.upper()}" for item in fields(Settings)}
-    of_tests = {"HUB_TEST_DATA", "HUB_TEST_DATABASE_URL", "HUB_TEST_PROCESSES"}
+    of_tests = {"HUB_TEST_DATA", "HUB_TEST_DATABASE_URL", "HUB_TEST_PROCESSES", "HUB_TEST_RANDOM"}
     assert set(re.findall(r"HUB_[A-Z_]+", README)) <= known | of_tests
 
 

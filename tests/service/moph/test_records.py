@@ -211,7 +211,7 @@ def refers(draw: st.DrawFn) -> Refer:
         "nihss": draw(st.none() | st.integers(0, 42)),
         "gcs": draw(st.none() | st.integers(3, 15)),
         "inr": draw(st.none() | st.floats(0.1, 30)),
-        "care": draw(st.lists(st.sampled_from(Care))),
+        "care": draw(st.lists(st.sampled_from(Care), max_size=20)),
         "citizen_id": draw(st.just("") | st.text(string.digits, min_size=13, max_size=13)),
     }
     return refer(
