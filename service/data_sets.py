@@ -1,6 +1,5 @@
 """DataSet: what was frozen, when, by whom and from which cases; its folder is never changed."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from pacs_gateway.pseudonyms import Key
 from service import audit
 from service.accounts import Viewer
 from service.adjudications import consensus_of
+from service.anonymous import AnonymousFiles, Made, anonymous_files
 from service.case_facts import hours_to_ct
 from service.case_identities import case_name, parts_of, patients_of
 from service.case_images import slices_of
@@ -100,7 +100,7 @@ def freeze_cases(
     """Freeze every settled case as the next version of a data set, in PLACE/NAME-vN.
 
     Files are read and made anonymous with no lock on the rows; the rows change once the folder is whole.
-    After a crash the same call takes it up again.
+    After a crash the same call goes on: with the images that were made anonymous, or with the whole folder.
 
     Args:
         engine: The database.
@@ -115,7 +115,7 @@ def freeze_cases(
 
     Raises:
         BadRequest: no settled case, a name that is none, or shares that make no sense.
-        AlreadyExists: nothing has changed since the last version.
+        AlreadyExists: it was frozen meanwhile, or is being frozen at this moment.
     """
     check_name(name)
     with session_scope(engine, write=False) as session:
@@ -124,10 +124,11 @@ def freeze_cases(
         flow, agreements = flow_of(session, viewer), figures(session)
     if not members:
         raise BadRequest("no case is agreed or adjudicated, so there is nothing to freeze")
-    with tempfile.TemporaryDirectory(dir=place, prefix=".anonymous-") as scratch:
+    folder = place / f"{name}-v{version}"
+    with anonymous_files(place, folder.name, storage, key) as anonymous:
         files: dict[str, Path] = {}
         for at, each in enumerate(members):
-            members[at] = _with_files(each, storage, key, Path(scratch), files)
+            members[at] = _with_files(each, storage, anonymous, files)
             told(at + 1, len(members))
         rows = [each.row for each in members]
         if not any(row.files for row in rows):
@@ -143,7 +144,6 @@ def freeze_cases(
         sheet = datasheet(
             name, version, rows, whole, shares, licence=licence, agreements=agreements, suspects=suspects
         )
-        folder = place / f"{name}-v{version}"
         try:
             digest = manifest.freeze(folder, rows, about, files, sheet=sheet, picture=flow_svg(whole))
         except ValueError as error:
@@ -225,30 +225,24 @@ def _members(session: Session, shares: Shares, key: Key) -> tuple[list[_Member],
 
 
 def _with_files(
-    member: _Member, storage: Storage, key: Key, scratch: Path, files: dict[str, Path]
+    member: _Member, storage: Storage, anonymous: AnonymousFiles, files: dict[str, Path]
 ) -> _Member:
     """The case with its files made anonymous; one of which no image may leave is left out."""
-    # not at the top: the API imports this module, and scipy, which finds faces, costs 15 MB
-    from pacs_gateway.deidentify import deidentify
-
     if member.row.exclude_reason:
         return member
-    out = scratch / member.row.study_key
-    files_of = (storage.path(each) for each in member.keys)
-    # they are copied into the set, and synced there
-    report = deidentify(files_of, out, key=key, hcode=member.hcode, durable=False)
-    if not report.written:
+    case = member.row.study_key
+    own = {**anonymous.of(case, member.keys, member.hcode)}
+    if not own:
         row = replace(member.row, split=Part.LEFT_OUT, exclude_reason=NO_IMAGES)
         return replace(member, row=row)
-    own = {f"{member.row.study_key}/{path.name}": path for path in report.written}
-    files |= own
     mask_path = None
     if masks := painted(member.labels, member.uids, storage):
-        mask_path = f"masks/{member.row.study_key}.npz"
-        files[mask_path] = own[mask_path] = scratch / f"{member.row.study_key}.npz"
+        mask_path, path = f"masks/{case}.npz", anonymous.folder / f"{case}.npz"
         named: dict[str, Any] = {kind.value: mask for kind, mask in masks.items()}
-        np.savez_compressed(own[mask_path], **named)
-    hashes = {name: manifest.sha256_of(path) for name, path in own.items()}
+        np.savez_compressed(path, **named)
+        own[mask_path] = Made(path, manifest.sha256_of(path))
+    files |= {name: each.path for name, each in own.items()}
+    hashes = {name: each.digest for name, each in own.items()}
     return replace(member, row=replace(member.row, files=hashes, mask_path=mask_path))
 
 

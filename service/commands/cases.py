@@ -1,5 +1,6 @@
 """`hub cases`: the study of 1,000 cases: its roster, who reads what, how far it is, agreement, data sets."""
 
+import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,8 @@ from service.reader_agreement import figures, pairs, questions
 from service.storage import open_storage
 
 group = typer.Typer(help="The study of 1,000 cases.", no_args_is_help=True)
+TOLD_EVERY = 50
+"""Cases between two lines of how far a freeze is."""
 
 
 class Form(StrEnum):
@@ -172,7 +175,15 @@ def freeze(
             shares = assignments.shares_of(assignments.last_round(session))
     storage = open_storage(settings.storage, settings.storage_folder)
     made = freeze_cases(
-        engine, OPERATOR, storage, open_research_key(settings), place, name, shares, licence=licence
+        engine,
+        OPERATOR,
+        storage,
+        open_research_key(settings),
+        place,
+        name,
+        shares,
+        licence=licence,
+        told=_tell_made,
     )
     print(f"{made.name} v{made.version}: {made.studies} studies in {made.folder}")
     print(f"digest {made.digest}")
@@ -198,6 +209,11 @@ def export(
 
         _write(out, zipped(write_objects(folder, at=at)))
     print(out)
+
+
+def _tell_made(done: int, total: int) -> None:
+    if done % TOLD_EVERY == 0 or done == total:
+        print(f"{done} of {total} cases made anonymous", file=sys.stderr, flush=True)
 
 
 def _write(out: Path, pieces: Iterable[bytes]) -> None:

@@ -1,5 +1,6 @@
 """Data sets from the rows: de-identified, whole, hashed, and versioned; agreement of the readers with it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from service.case_states import CaseState
 from service.cases import Case
 from service.data_sets import DataSet, DataSetCase, data_sets, freeze_cases
 from service.db import session_scope
-from service.errors import BadRequest
+from service.errors import AlreadyExists, BadRequest
 from service.extents import slice_ranges
 from service.reader_agreement import figures, pairs
 from service.reads import save_label
@@ -84,6 +85,48 @@ class TestFreeze:
         assert again.digest == first.digest
         second = freeze_cases(engine, ML, storage, KEY, tmp_path, "r8", ALL_TRAIN, licence="x")
         assert (second.version, second.digest != first.digest) == (2, True)
+
+    def test_a_freeze_cut_short_goes_on_with_what_it_has_made(
+        self, engine: Engine, storage: FolderStorage, tmp_path: Path
+    ) -> None:
+        campaign(engine, storage, tmp_path / "sent", cases=4)
+        scratch = tmp_path / ".anonymous-r8-v1"
+
+        def images() -> dict[str, int]:
+            return {path.name: path.stat().st_mtime_ns for path in scratch.rglob("*.dcm")}
+
+        def freeze(told: Callable[[int, int], object]) -> DataSet:
+            return freeze_cases(engine, ML, storage, KEY, tmp_path, "r8", ALL_TRAIN, licence="x", told=told)
+
+        def cut(done: int, total: int) -> None:
+            if done == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            freeze(cut)
+        first = images()
+        assert len(first) == 8
+        half = tmp_path / ".r8-v1.12345678"  # as a try leaves it that was killed while it copied
+        half.mkdir()
+        damaged = next(scratch.rglob("*.dcm"))
+        damaged.write_bytes(b"")  # as after a power cut
+        seen: list[dict[str, int]] = []
+        freeze(lambda done, total: seen.append(images()))
+        taken = {name for name, at in first.items() if seen[-1][name] == at}
+        assert len(taken) == 4
+        assert damaged.name not in taken
+        found = read_data_set(tmp_path / "r8-v1")
+        assert sum(len(row.files) for row in found.rows) == 12
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    def test_two_at_once_are_refused(self, engine: Engine, storage: FolderStorage, tmp_path: Path) -> None:
+        campaign(engine, storage, tmp_path / "sent", cases=2)
+
+        def second(done: int, total: int) -> None:
+            with pytest.raises(AlreadyExists, match="r8-v1 is being frozen"):
+                freeze_cases(engine, ML, storage, KEY, tmp_path, "r8", ALL_TRAIN, licence="x")
+
+        freeze_cases(engine, ML, storage, KEY, tmp_path, "r8", ALL_TRAIN, licence="x", told=second)
 
     @pytest.mark.parametrize("name", ["R8", "", "a b", "../x", "-" * 61])
     def test_a_name_that_is_none_is_refused(
