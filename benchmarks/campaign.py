@@ -103,8 +103,11 @@ class Campaign:
             "evaluate worse": lambda told: self.evaluate(models.WORSE),
             "register": lambda told: loop.register(self.hub, told),
             "shadow": lambda told: loop.shadow(self.hub, told),
-            "refuse": lambda told: loop.refuse(self.hub),
+            "refuse": lambda told: loop.refuse(self.hub, told, live=models.FIRST, number=loop.REFUSED),
             "promote": lambda told: loop.promote(self.hub, told),
+            "refuse again": lambda told: loop.refuse(
+                self.hub, told, live=models.TRAINED, number=loop.REFUSED_AGAIN
+            ),
             "roll back": lambda told: loop.roll_back(self.hub, told),
         }
 

@@ -1,6 +1,6 @@
 """The campaign's table and bars, from its journal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.campaign_journal import Journal
@@ -53,10 +53,25 @@ def bars(journal: Journal, count: int) -> list[Bar]:
         at_least(
             "seeded skill in the agreement, rank correlation", figure("agreement", "rank correlation"), 0.8
         ),
-        Bar("worse models refused", figure("refuse", "refused"), "1", _is(figure("refuse", "refused"), 1)),
-        Bar("promoted model reads", None, TRAINED, _is(figure("promote", "reads"), TRAINED)),
-        Bar("model before it reads again", None, FIRST, _is(figure("roll back", "reads"), FIRST)),
+        *_loop_bars(figure),
     ]
+
+
+def _loop_bars(figure: Callable[[str, str], Any]) -> Iterator[Bar]:
+    """Which package told of the study that followed each step; 1 where it was the right one."""
+    for stage in ("refuse", "refuse again"):
+        refused = figure(stage, "refused")
+        yield Bar(f"{stage}: the worse package is refused", refused, "1", _is(refused, 1))
+    for stage, wanted in (
+        ("shadow", FIRST),
+        ("refuse", FIRST),
+        ("promote", TRAINED),
+        ("refuse again", TRAINED),
+        ("roll back", FIRST),
+    ):
+        reads = figure(stage, "told by" if stage == "shadow" else "reads")
+        right = _is(reads, wanted)
+        yield Bar(f"{stage}: read by {wanted}", None if right is None else int(right), "1", right)
 
 
 def _is(value: Any, wanted: Any) -> bool | None:

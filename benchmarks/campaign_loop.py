@@ -13,7 +13,9 @@ HOSPITAL = "10671"
 FIRST_SEED = 860_000_000
 SIDE, SLICES, SPACING_MM = 64, 14, 10.0
 TRAFFIC = 12
-"""Live studies that a shadow reads."""
+"""Live studies that a shadow reads; every second one holds a bleed."""
+REFUSED, PROMOTED, REFUSED_AGAIN, ROLLED_BACK = range(TRAFFIC, TRAFFIC + 4)
+"""Of the live study that follows each step."""
 PATIENCE_S = 600.0
 FINAL = {"flagged", "clear", "review", "refused", "failed"}
 Told = Callable[[str], None]
@@ -42,25 +44,37 @@ def shadow(hub: Hub, told: Told) -> dict[str, Any]:
     return {"live studies": len(sent), "told by": FIRST, "in shadow": TRAINED}
 
 
-def refuse(hub: Hub) -> dict[str, Any]:
-    """Ask for the worse package to be promoted, which the gates must refuse in words."""
+def refuse(hub: Hub, told: Told, *, live: str, number: int) -> dict[str, Any]:
+    """Ask for the worse package to be promoted, which the gates must refuse in words; the live one reads on.
+
+    Args:
+        hub: Where.
+        told: Hears of the study.
+        live: The package that is live now; the refusal holds against nothing else.
+        number: Of the study that is sent after it.
+    """
+    if (now := _live(hub)) != live:
+        return {"status": f"{now} is live, not {live}"}
     gates = hub.get(ADMIN, f"/api/v1/models/{WORSE}/gates")
     answer = hub.client(ADMIN).post(f"/api/v1/models/{WORSE}/promote", json={"reason": "campaign"})
     return {
         "status": answer.status_code,
         "refused": int(answer.status_code == 409 and _state(hub, WORSE) != "live"),
         "closed": [gate["en"] for gate in gates if not gate["holds"]],
+        "reads": _outcome(hub, _send(hub, number), told),
     }
 
 
 def promote(hub: Hub, told: Told) -> dict[str, Any]:
-    """Promote the trained package where the gates let it; the next study is read by it."""
+    """Promote the trained package where the gates let it, and not otherwise; the next study is read by it."""
+    opened: list[str] = []
     if _state(hub, TRAINED) != "live":
         gates = hub.get(ADMIN, f"/api/v1/models/{TRAINED}/gates")
         if closed := [gate["en"] for gate in gates if not gate["holds"]]:
             return {"reads": "not promoted", "closed": closed}
+        opened = [gate["en"] for gate in gates]
         hub.command("models", "promote", TRAINED, "--reason", "campaign")
-    return {"reads": _outcome(hub, _send(hub, TRAFFIC), told)}
+    return {"open": opened, "reads": _outcome(hub, _send(hub, PROMOTED), told)}
 
 
 def roll_back(hub: Hub, told: Told) -> dict[str, Any]:
@@ -69,7 +83,13 @@ def roll_back(hub: Hub, told: Told) -> dict[str, Any]:
         hub.command("models", "rollback", "--reason", "campaign")
     elif _state(hub, TRAINED) != "retired":
         return {"reads": "nothing was promoted"}
-    return {"reads": _outcome(hub, _send(hub, TRAFFIC + 1), told)}
+    return {"reads": _outcome(hub, _send(hub, ROLLED_BACK), told)}
+
+
+def _live(hub: Hub) -> str:
+    """What the region is read by: the registry's, else the package that the hub came with."""
+    rows = hub.get(ADMIN, "/api/v1/models")
+    return next((str(row["name"]) for row in rows if row["state"] == "live"), FIRST)
 
 
 def _state(hub: Hub, name: str) -> str:

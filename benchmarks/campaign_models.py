@@ -41,8 +41,8 @@ def train_on_set(folder: Path, *, quick: bool) -> dict[str, Any]:
         folder,
         TRAINED,
         cases=folder / "cases",
-        stage1=120 if quick else 900,
-        stage2=30 if quick else 200,
+        stage1=120 if quick else 400,
+        stage2=30 if quick else 80,
         phantoms=64 if quick else 160,
     )
 
