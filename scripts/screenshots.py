@@ -1,6 +1,6 @@
 """Pictures of every page, to be looked at: three widths, dark and light, Thai and English.
 
-    python -m scripts.screenshots OUT [CT-FOLDER...]
+    python -m scripts.screenshots OUT [CT-FOLDER...] [--only PAGE]...
 
 Starts a hub of its own with simulated studies (and those of the folders), lets a radiologist work on some,
 opens every page as somebody who may, and writes OUT/PAGE-WIDTH-THEME-LANGUAGE.png. Says which pages failed,
@@ -24,8 +24,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pacs_gateway.sender import Peer
 from scripts import demo
 from scripts.handoff import RECEIVER, hand_off, other_pacs
+from scripts.labelling import LabelReader, dispute_one, offer_cases
+from service import accounts
+from service.db import make_engine, session_scope
 from service.roles import PERMISSIONS, Role
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 from service.web.page import NAVIGATION
 
 WIDTHS = {1440: 900, 1024: 768, 390: 844}
@@ -53,7 +56,7 @@ client_id = "hub"
 
 
 ROOMS = (
-    *((Role.ML, f"/cases/{page}") for page in ("progress", "alike", "agreement", "readers")),
+    (Role.ML, "/cases/alike"),
     *((Role.ML, path) for path in ("/datasets", "/console/drift", "/console/next-cases")),
     *((Role.ADMIN, f"/console/{page}") for page in ("audit", "forms", "moph", "neighbours", "subscriptions")),
     (Role.TECHNICIAN, "/upload"),
@@ -116,6 +119,36 @@ def views_of_care(client: httpx.Client) -> Iterator[View]:
     yield View("share", None, urlsplit(link["address"]).path)
 
 
+def label(client: httpx.Client, settings: Settings) -> list[View]:
+    """A reader's next case, one on which two differ, and the ML team's view of it.
+
+    After all the others: who is to read a study blind sees it nowhere else.
+    """
+    studies = client.get("/api/v1/studies").json()["studies"]
+    read = [each["study_instance_uid"] for each in studies if each["state"] not in ("refused", "failed")]
+    (case, *_) = offer_cases(client, read)
+    with (
+        client_of(settings, client, "specialist.demo") as first,
+        client_of(settings, client, "dr.demo") as second,
+    ):
+        dispute_one(client, LabelReader("specialist.demo", first), LabelReader("dr.demo", second))
+    return [
+        View("label", Role.SPECIALIST, "/label"),
+        View("adjudicate", Role.ADMIN, "/adjudicate"),
+        View("case", Role.ML, f"/cases/{case}"),
+        *(View(f"cases-{page}", Role.ML, f"/cases/{page}") for page in ("progress", "agreement", "readers")),
+    ]
+
+
+def client_of(settings: Settings, client: httpx.Client, username: str) -> httpx.Client:
+    """A client that acts for one of the demo's people."""
+    engine = make_engine(settings.database)
+    with session_scope(engine) as session:
+        token = accounts.issue_token(session, accounts.find_account(session, username), label="pictures")
+    engine.dispose()
+    return httpx.Client(base_url=client.base_url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
 def work(client: httpx.Client) -> None:
     """What a night leaves behind: one flag confirmed, one corrected, reports, a silent hospital."""
     studies = client.get("/api/v1/studies", params={"state": "flagged"}).json()["studies"]
@@ -129,10 +162,9 @@ def work(client: httpx.Client) -> None:
     client.post(f"/api/v1/hospitals/{SILENT}/mode", json={"mode": "silent"}).raise_for_status()
 
 
-def pictures(browser: Browser, address: str, client: httpx.Client, password: str, out: Path) -> list[str]:
+def pictures(browser: Browser, address: str, wanted: list[View], password: str, out: Path) -> list[str]:
     """Take them all; what is wrong with each, in words."""
     wrong = []
-    wanted = list(views(client))
     for theme, language in product(THEMES, LANGUAGES):
         for role in dict.fromkeys(view.role for view in wanted):
             context = browser.new_context(base_url=address, locale="th-TH")
@@ -175,7 +207,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts.screenshots", description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder for the pictures")
     parser.add_argument("folders", nargs="*", type=Path, help="folders of CT studies to send as well")
+    parser.add_argument("--only", action="append", default=[], help="pages whose name begins so")
     arguments = parser.parse_args()
+    only = tuple(arguments.only) or ("",)
     chromium = shutil.which("chromium")
     if chromium is None:
         parser.error("Chromium is not on this machine (Debian: apt-get install chromium)")
@@ -208,7 +242,10 @@ def main() -> None:
                 away = next(each for each in flagged if demo.CALLERS.get(each.calling_ae) not in here)
                 hand_off(client, receiver, away.study_instance_uid, pacs, demo.say)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            wrong = pictures(browser, address, client, password, arguments.out)
+            wrong = []
+            for scene in (lambda: list(views(client)), lambda: label(client, settings)):
+                wanted = [view for view in scene() if view.name.startswith(only)]
+                wrong += pictures(browser, address, wanted, password, arguments.out)
             browser.close()
     demo.say(f"{len(list(arguments.out.glob('*.png')))} pictures in {arguments.out}")
     for each in wrong:
