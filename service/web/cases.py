@@ -16,7 +16,7 @@ from service.accounts import Permission
 from service.adjudications import consensus_of
 from service.api.access import Browser, Look, Work, note_read
 from service.assignments import Assignment, progress, reads_made
-from service.case_facts import facts_of, hours_to_ct
+from service.case_facts import facts_of, hours_to_ct, read_onset
 from service.case_images import slices_of
 from service.case_states import CaseState
 from service.cases import Case, count_states, find_case, judgement_of, list_cases, screen
@@ -181,7 +181,8 @@ def _data_say(criterion: Criterion, case: Case, facts: Facts, t: Words) -> str:
         codes = read_codes(case.icd10)
         return ", ".join(f"{each.written} ({t('cases.code.' + each.kind.value)})" for each in codes)
     if criterion is Criterion.WITHIN_72_H and case.onset:
-        return t("cases.data.onset", onset=case.onset.replace("T", " "), ct=_moment(facts.acquired, t))
+        onset = _moment(read_onset(case.onset), t)
+        return t("cases.data.onset", onset=onset, ct=_moment(facts.acquired, t))
     if criterion is Criterion.REPORT:
         return t("cases.data.report" if facts.report else "cases.data.no_report")
     if criterion is Criterion.NO_SURGERY and facts.skull_defect:

@@ -68,6 +68,15 @@ class TestList:
 
 
 class TestCase:
+    def test_an_onset_is_told_in_thailand_and_in_the_readers_calendar(
+        self, team: Person, engine: Engine
+    ) -> None:
+        with session_scope(engine) as session:
+            case = admitted(session, 1)
+            case.onset = "2026-11-22T23:30:00.250+00:00"
+            number = case.id
+        assert "23 พ.ย. 2569 06:30" in team.get(f"/cases/{number}").text
+
     def test_a_contradiction_stands_beside_the_data_and_a_person_decides(
         self, app: FastAPI, team: Person, engine: Engine, tmp_path: Path
     ) -> None:
