@@ -1,7 +1,7 @@
 """From logits to calibrated probabilities and the three answers flag, clear and review."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,6 +80,22 @@ def choose_thresholds(
     odds = [float(np.log(p / (1 - p))) for p in np.clip([high, low], 1e-6, 1 - 1e-6)]
     clear, flag = sigmoid(np.array([odds[0] + share * (odds[1] - odds[0]) for share in (1 / 3, 2 / 3)]))
     return float(clear), float(flag)
+
+
+def with_flags(
+    calibrations: Mapping[StrokeType, TypeCalibration], flags: Mapping[StrokeType, float]
+) -> dict[StrokeType, TypeCalibration]:
+    """The calibrations with other flag thresholds for some types.
+
+    Clear is never raised: what was due for a person's review is cleared by no flag threshold, however high.
+    It comes down with a flag threshold below it, as nothing may be flagged and clear.
+    """
+    return {
+        kind: replace(row, flag=flags[kind], clear=min(row.clear, flags[kind]))
+        if kind in flags and row.assessed
+        else row
+        for kind, row in calibrations.items()
+    }
 
 
 def decide(

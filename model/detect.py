@@ -3,13 +3,14 @@
 import logging
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from model.calibration import decide, overall, sigmoid
+from model.calibration import decide, overall, sigmoid, with_flags
 from model.engine import Engine, EngineName, FloatArray, Outputs, candidates, open_engine
 from model.quality import REVIEW_CODES
 from model.site import load_site
@@ -75,15 +76,23 @@ class Detector:
         """Read one study. The same volume gives the same prediction."""
         return self.read(volume)[0]
 
-    def read(self, volume: Volume) -> tuple[Prediction, Heat]:
-        """`detect`, and where the network suspects blood, from one run."""
+    def read(
+        self, volume: Volume, *, flags: Mapping[StrokeType, float] | None = None
+    ) -> tuple[Prediction, Heat]:
+        """`detect`, and where the network suspects blood, from one run.
+
+        Args:
+            volume: The study.
+            flags: Flag thresholds over the package's own, as `model.calibration.with_flags` takes them.
+        """
         started = time.perf_counter()
         shown = to_model_input(volume, side=self.artefact.side, grid_mm=self.artefact.grid_mm)
         prepared = time.perf_counter()
         outputs = self.run(shown)
         inferred = time.perf_counter()
         doubts, notes = self._doubts(volume, outputs)
-        scores = decide([float(logit) for logit in outputs.study], self.artefact.calibrations, doubts=doubts)
+        calibrations = with_flags(self.artefact.calibrations, flags or {})
+        scores = decide([float(logit) for logit in outputs.study], calibrations, doubts=doubts)
         slices = tuple(self._slice_score(volume, shown, outputs, index) for index in range(len(shown.hu)))
         prediction = Prediction(
             model_name=self.artefact.name,

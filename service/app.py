@@ -58,6 +58,7 @@ from service.api import (
     stow,
     studies,
     subscriptions,
+    thresholds,
     uploads,
     viewer,
     wado,
@@ -115,6 +116,7 @@ from service.web import priors as priors_page
 from service.web import receipts as receipts_page
 from service.web import referrals as referrals_page
 from service.web import subscriptions as subscriptions_page
+from service.web import thresholds as thresholds_page
 from service.web import upload as upload_page
 
 VERSION = "0.1.0"
@@ -147,6 +149,7 @@ PARTS = (
     labels,
     datasets,
     models,
+    thresholds,
     loop,
     clock,
     events,
@@ -184,6 +187,7 @@ PARTS = (
     clock_page,
     differences_page,
     models_page,
+    thresholds_page,
     loop_page,
     label_page,
     cases_page,

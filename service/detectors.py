@@ -7,17 +7,20 @@ not used: the package that read there before goes on, and the fault is in the mo
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from model.detect import Detector
+from model.detect import Detector, Heat
+from model.stroke import Decision, Prediction, Score, StrokeType
+from model.volume import Volume
 from model.weights import BadArtefact
 from service.accounts import OPERATOR, Viewer
 from service.db import session_scope
+from service.hospital_thresholds import thresholds_in_force
 from service.model_states import ModelVerb
 from service.models import REGION, Model, note_step, steps_of
 from service.placements import models_at, state_in
@@ -40,6 +43,43 @@ class Package:
     name: str
     digest: str
     folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class HospitalFlag:
+    """From which score one hospital has a finding flagged, and the row that says who set it."""
+
+    number: int
+    flag: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A package with the thresholds that one hospital set for it."""
+
+    detector: Detector
+    hcode: str | None
+    flags: Mapping[StrokeType, HospitalFlag]
+
+    def read(self, volume: Volume) -> tuple[Prediction, Heat]:
+        """Read one study; a score whose threshold is the hospital's own says so."""
+        found, heat = self.detector.read(volume, flags={kind: each.flag for kind, each in self.flags.items()})
+        return replace(found, scores=tuple(self._explained(score) for score in found.scores)), heat
+
+    def _explained(self, score: Score) -> Score:
+        if score.stroke_type not in self.flags or score.decision is Decision.NOT_ASSESSED:
+            return score
+        usual = self.detector.artefact.calibrations[score.stroke_type].flag
+        own = f"The flag threshold is hospital {self.hcode}'s own; the package's is {usual:.3f}."
+        return replace(score, reason=f"{score.reason} {own}")
+
+
+def reader_at(engine: Engine, detector: Detector, hcode: str | None) -> Reader:
+    """A package as a hospital has it read now; call it with no session open."""
+    with session_scope(engine, write=False) as session:
+        rows = thresholds_in_force(session, detector.artefact.digest, hcode)
+        flags = {kind: HospitalFlag(row.id, row.flag) for kind, row in rows.items() if row.flag is not None}
+    return Reader(detector, hcode, flags)
 
 
 class Packages:
@@ -131,6 +171,10 @@ class Detectors:
                 return self._last.get(hcode or REGION, self._shipped)
             self._last[hcode or REGION] = detector
             return detector
+
+    def reader(self, hcode: str | None) -> Reader:
+        """That package with the hospital's own thresholds for it; call it with no session open."""
+        return reader_at(self._engine, self.at(hcode), hcode)
 
 
 def package_of(model: Model) -> Package:

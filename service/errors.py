@@ -111,6 +111,20 @@ class GatesRefuse(HubError):
     title = "The gates refuse"
 
 
+class TooFewReviews(HubError):
+    """A hospital's radiologists have reviewed too few studies to set a threshold from."""
+
+    status = 409
+    title = "Too few reviews"
+
+
+class SensitivityFalls(HubError):
+    """A threshold would miss more of the reviewed studies than may be missed; the text says how many."""
+
+    status = 409
+    title = "Sensitivity would fall"
+
+
 class AlreadyReferred(HubError):
     """The patient is on the way to a hospital, or one has been asked."""
 

@@ -4,7 +4,7 @@ Nothing here is ever changed. An analysis belongs to one revision of its study; 
 the study has a later revision, which is read from the two numbers, so that the mark cannot be forgotten.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +68,8 @@ class Finding(Base):
     stroke_type: Mapped[StrokeType] = mapped_column(words(StrokeType))
     probability: Mapped[float | None]
     threshold: Mapped[float | None]
+    threshold_id: Mapped[int | None] = mapped_column(Id)
+    """The row of `hospital_thresholds` that set it; None for the package's own."""
     decision: Mapped[Decision] = mapped_column(words(Decision))
     reason: Mapped[str] = mapped_column(Text)
 
@@ -81,6 +83,7 @@ def record_prediction(
     revision: int | None = None,
     runner_up: str | None = None,
     reading: str | None = None,
+    thresholds: Mapping[StrokeType, int] | None = None,
 ) -> list[Finding]:
     """Write down what the network said, and end the analysis: flagged, clear or review.
 
@@ -95,6 +98,7 @@ def record_prediction(
         revision: The revision that was analysed; None for the current one.
         runner_up: The series that would have been taken next.
         reading: Storage key of the packed reading.
+        thresholds: The rows that set a hospital's own thresholds, by finding.
     """
     revision = study.revision if revision is None else revision
     if (known := analysis_of(session, study, revision)) is not None:
@@ -105,7 +109,7 @@ def record_prediction(
     analysis.runner_up = None if runner_up is None else clean(runner_up)
     session.add(analysis)
     session.flush()
-    findings = _add_findings(session, analysis, prediction)
+    findings = _add_findings(session, analysis, prediction, thresholds or {})
     if revision == study.revision:
         flagged = [each.stroke_type for each in findings if each.decision is Decision.FLAG]
         set_outcome(session, study, _OUTCOME[prediction.decision], flagged)
@@ -152,7 +156,9 @@ def _new_analysis(study: Study, revision: int, prediction: Prediction) -> Analys
     )
 
 
-def _add_findings(session: Session, analysis: Analysis, prediction: Prediction) -> list[Finding]:
+def _add_findings(
+    session: Session, analysis: Analysis, prediction: Prediction, thresholds: Mapping[StrokeType, int]
+) -> list[Finding]:
     findings = [
         Finding(
             analysis_id=analysis.id,
@@ -161,6 +167,7 @@ def _add_findings(session: Session, analysis: Analysis, prediction: Prediction) 
             stroke_type=score.stroke_type,
             probability=score.probability,
             threshold=score.threshold,
+            threshold_id=thresholds.get(score.stroke_type) if score.threshold is not None else None,
             decision=score.decision,
             reason=score.reason,
         )

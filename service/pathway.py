@@ -118,8 +118,10 @@ class Pathway:
             return
         seconds["load"] = time.perf_counter() - started
 
-        # the model that is live at this moment; a promotion or a roll-back counts from the next study on
-        prediction, heat = self._detectors.at(hcode).read(volume)
+        # the model and the thresholds of this moment; a promotion, a roll-back or another threshold counts
+        # from the next study on
+        reader = self._detectors.reader(hcode)
+        prediction, heat = reader.read(volume)
 
         # pictures first, then the rows that point to them
         started = time.perf_counter()
@@ -131,7 +133,13 @@ class Pathway:
             study = studies.load_study(session, argument["study"])
             if _awaits(study, argument["revision"]):
                 findings.record_prediction(
-                    session, study, prediction, pictures, runner_up=volume.runner_up, reading=reading
+                    session,
+                    study,
+                    prediction,
+                    pictures,
+                    runner_up=volume.runner_up,
+                    reading=reading,
+                    thresholds={kind: each.number for kind, each in reader.flags.items()},
                 )
         log.info("study analysed", extra=argument | {"decision": prediction.decision.value})
 

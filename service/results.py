@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from model.stroke import Decision
 from service.findings import Analysis, Finding, analyses_of, analysis_of, findings_of
+from service.hospital_thresholds import HospitalThreshold, named_thresholds
 from service.reviews import Review, reviews_of
 from service.signatures import ReportStatus, report_status
 from service.studies import Study
@@ -25,13 +26,14 @@ def result(session: Session, study: Study) -> dict[str, Any]:
     analysis = analysis_of(session, study)
     findings = findings_of(session, analysis) if analysis else []
     assessed = [each for each in findings if each.decision is not Decision.NOT_ASSESSED]
+    set_by = named_thresholds(session, [each.threshold_id for each in findings])
     return {
         "study_instance_uid": study.study_instance_uid,
         "hospital": study.hcode,
         "state": study.state.value,
         "revision": study.revision,
         "status": (report_status(session, analysis) if analysis else ReportStatus.PRELIMINARY).value,
-        "findings": [_finding(each) for each in findings],
+        "findings": [_finding(each) | _set_by(each, set_by) for each in findings],
         "of": [each.stroke_type.value for each in assessed],
         "not_assessed": [each.stroke_type.value for each in findings if each not in assessed],
         "reasons": study.reasons,
@@ -73,6 +75,24 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "probability": finding.probability,
         "threshold": finding.threshold,
         "reason": finding.reason,
+    }
+
+
+def _set_by(finding: Finding, rows: dict[int, HospitalThreshold]) -> dict[str, Any]:
+    """Who set the threshold that the finding was judged by; None for the package's own."""
+    row = rows.get(finding.threshold_id or 0)
+    if row is None:
+        return {"threshold_set_by": None}
+    return {
+        "threshold_set_by": {
+            "number": row.id,
+            "hospital": row.hcode,
+            "by": row.by,
+            "at": row.at.isoformat(),
+            "reason": row.reason,
+            "reviews": row.positive + row.negative,
+            "package_threshold": row.package_flag,
+        }
     }
 
 

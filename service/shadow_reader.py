@@ -19,7 +19,7 @@ from model.stroke import Prediction
 from model.volume import UnreadableStudy, load_head_ct
 from service import series
 from service.db import session_scope
-from service.detectors import Package, Packages, package_of
+from service.detectors import Package, Packages, package_of, reader_at
 from service.findings import Analysis
 from service.locks import alone
 from service.model_states import ModelState
@@ -45,6 +45,7 @@ class Due:
 
     analysis: int
     study: int
+    hcode: str | None
     package: Package
     keys: Sequence[str]
 
@@ -99,7 +100,8 @@ class ShadowReader:
         with session_scope(self._engine, write=False) as session:
             if live_waits(session):
                 return False
-        self._keep(due, detector.detect(volume))
+        # as it would read there if it were live
+        self._keep(due, reader_at(self._engine, detector, due.hcode).read(volume)[0])
         return True
 
     def _due(self, session: Session) -> Due | None:
@@ -135,7 +137,8 @@ class ShadowReader:
             query = query.where(Study.hcode == placement.place)
         for analysis, study in session.execute(query):
             if models_at(session, study.hcode).shadow is model:
-                return Due(analysis.id, study.id, package_of(model), series.storage_keys(session, study.id))
+                keys = series.storage_keys(session, study.id)
+                return Due(analysis.id, study.id, study.hcode, package_of(model), keys)
             self._passed[mark] = analysis.id  # of a hospital that goes its own way
         return None
 

@@ -32,6 +32,7 @@ NAMES = (
     "forms",
     "grants",
     "hospital_modes",
+    "hospital_thresholds",
     "hospitals",
     "hubs",
     "identities",

@@ -1,9 +1,11 @@
-"""Thresholds that a hospital's own reviews would set, with intervals; proposed here, applied by nobody."""
+"""Thresholds that a hospital's own reviews would set, with intervals; `hospital_thresholds` applies them."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,8 +16,10 @@ from service.findings import Analysis, Finding
 from service.reviews import Review
 from service.verdicts import Verdict
 
+Scores = npt.NDArray[np.floating[Any]]
+
 LEAST = 30
-"""Reviewed studies with a haemorrhage, and without, below which nothing is proposed."""
+"""Reviewed studies with a finding, and without, below which nothing is proposed."""
 SENSITIVITY, SPECIFICITY = 0.95, 0.95
 RESAMPLES = 500
 SEED = 8
@@ -32,9 +36,33 @@ BLEEDS = frozenset(
 )
 
 
+def _none() -> Scores:
+    return np.empty(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """The scores of one package for one finding in the studies of one hospital that radiologists reviewed."""
+
+    positive: Scores = field(default_factory=_none)
+    """Of studies that have the finding."""
+    negative: Scores = field(default_factory=_none)
+    present: float | None = None
+    """The threshold at work in the newest of them."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether a threshold can be set from them."""
+        return min(len(self.positive), len(self.negative)) >= LEAST
+
+    def sensitivity(self, flag: float) -> float:
+        """The share of those with the finding that a threshold flags; there must be some."""
+        return float(np.mean(self.positive >= flag))
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the reviews of one hospital say of the flag threshold for any haemorrhage."""
+    """What the reviews of one hospital say of the flag threshold of one finding."""
 
     hcode: str
     positive: int
@@ -49,24 +77,45 @@ class Proposal:
 
 
 def propose_thresholds(
-    session: Session, viewer: Viewer, digest: str, *, hcode: str | None = None
+    session: Session,
+    viewer: Viewer,
+    digest: str,
+    kind: StrokeType = StrokeType.ANY_ICH,
+    *,
+    hcode: str | None = None,
 ) -> list[Proposal]:
     """A proposal for every hospital whose radiologists have reviewed this package's results.
 
-    What was reviewed is no random sample: flagged studies are looked at more. The threshold is the one that
-    `model.calibration.choose_thresholds` would take.
+    What was reviewed is no random sample: flagged studies are looked at more.
 
     Args:
         session: A session.
         viewer: Who asks.
         digest: Of the package.
+        kind: The finding.
         hcode: Only this hospital.
+    """
+    found = reviewed_scores(session, viewer, digest, kind, hcode=hcode)
+    return [_proposal(code, reviewed) for code, reviewed in sorted(found.items())]
+
+
+def propose(reviewed: Reviewed) -> float:
+    """The flag threshold that `model.calibration.choose_thresholds` takes from enough reviews."""
+    return _flag(reviewed.positive, reviewed.negative)
+
+
+def reviewed_scores(
+    session: Session, viewer: Viewer, digest: str, kind: StrokeType, *, hcode: str | None = None
+) -> dict[str, Reviewed]:
+    """The scores of reviewed studies by hospital; the newest word on each study counts.
+
+    Any kind of haemorrhage is one of any haemorrhage.
     """
     withdrawn = select(Review.withdraws).where(Review.withdraws.is_not(None))
     query = (
         select(Review.hcode, Review.analysis_id, Review.present, Finding.probability, Finding.threshold)
         .join(Analysis, Analysis.id == Review.analysis_id)
-        .join(Finding, (Finding.analysis_id == Analysis.id) & (Finding.stroke_type == StrokeType.ANY_ICH))
+        .join(Finding, (Finding.analysis_id == Analysis.id) & (Finding.stroke_type == kind))
         .where(
             Analysis.model_digest == digest,
             Review.verdict.in_([Verdict.AGREE, Verdict.CORRECT]),
@@ -79,33 +128,35 @@ def propose_thresholds(
     )
     if hcode is not None:
         query = query.where(Review.hcode == hcode)
-    standing: dict[str, dict[int, tuple[bool, float]]] = defaultdict(dict)  # the newest word on each counts
+    meant = BLEEDS if kind is StrokeType.ANY_ICH else {kind.value}
+    standing: dict[str, dict[int, tuple[bool, float]]] = defaultdict(dict)
     at_work: dict[str, float | None] = {}
     for code, analysis, present, score, threshold in session.execute(query):
         assert code is not None, "the query leaves such reviews out"
         assert score is not None, analysis
-        standing[code][analysis] = (bool(BLEEDS & set(present)), score)
+        standing[code][analysis] = (bool(meant & set(present)), score)
         at_work[code] = threshold
-    return [
-        _propose(code, list(studies.values()), at_work[code]) for code, studies in sorted(standing.items())
-    ]
+    return {code: _reviewed(list(each.values()), at_work[code]) for code, each in standing.items()}
 
 
-def _propose(hcode: str, studies: list[tuple[bool, float]], present: float | None) -> Proposal:
-    positive = np.array([score for bleeds, score in studies if bleeds])
-    negative = np.array([score for bleeds, score in studies if not bleeds])
-    if min(len(positive), len(negative)) < LEAST:
-        return Proposal(hcode, len(positive), len(negative), None, None, None, present)
+def _reviewed(studies: list[tuple[bool, float]], present: float | None) -> Reviewed:
+    positive = np.array([score for has, score in studies if has])
+    negative = np.array([score for has, score in studies if not has])
+    return Reviewed(positive, negative, present)
+
+
+def _proposal(hcode: str, reviewed: Reviewed) -> Proposal:
+    positive, negative = reviewed.positive, reviewed.negative
+    if not reviewed.enough:
+        return Proposal(hcode, len(positive), len(negative), None, None, None, reviewed.present)
     chance = np.random.default_rng(SEED)
     drawn = [
-        choose_thresholds(
-            chance.choice(positive, len(positive)),
-            chance.choice(negative, len(negative)),
-            sensitivity=SENSITIVITY,
-            specificity=SPECIFICITY,
-        )[1]
+        _flag(chance.choice(positive, len(positive)), chance.choice(negative, len(negative)))
         for _ in range(RESAMPLES)
     ]
-    flag = choose_thresholds(positive, negative, sensitivity=SENSITIVITY, specificity=SPECIFICITY)[1]
     low, high = (float(value) for value in np.quantile(drawn, [0.025, 0.975]))
-    return Proposal(hcode, len(positive), len(negative), flag, low, high, present)
+    return Proposal(hcode, len(positive), len(negative), propose(reviewed), low, high, reviewed.present)
+
+
+def _flag(positive: Scores, negative: Scores) -> float:
+    return choose_thresholds(positive, negative, sensitivity=SENSITIVITY, specificity=SPECIFICITY)[1]

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from service import drift, evaluations, models, placements, promotions, thresholds
+from service import drift, evaluations, models, placements, promotions
 from service.accounts import OPERATOR
+from service.commands import thresholds
 from service.commands.opening import open_database, open_settings
 from service.db import now, session_scope
-from service.model_gates import standard_at
 from service.models import REGION, Model
 from service.placements import Placement
 from service.shipped import shipped
@@ -29,6 +29,7 @@ Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 
 def add_to(app: typer.Typer) -> None:
     """Add the group of commands."""
+    group.add_typer(thresholds.group, name="thresholds")
     app.add_typer(group, name="models")
 
 
@@ -148,24 +149,6 @@ def retire(name: Name, hospital: Hospitals = None, reason: Reason = "") -> None:
     with session_scope(open_database(open_settings())) as session:
         found = placements.retire_model(session, OPERATOR, name, hospital or (), reason=reason)
     print(f"{found.name} is retired {_where(hospital)}")
-
-
-@group.command("thresholds")
-def show_thresholds(
-    hospital: Annotated[str | None, typer.Option(help="Code of one hospital.")] = None,
-) -> None:
-    """Propose flag thresholds for haemorrhage from each hospital's reviews of the region's live model."""
-    settings = open_settings()
-    with session_scope(open_database(settings), write=False) as session:
-        live = standard_at(session, hospital or REGION, shipped(settings.model))
-        found = thresholds.propose_thresholds(session, OPERATOR, live.digest, hcode=hospital)
-    print(f"{live.name}, reviews by radiologists; {thresholds.LEAST} with and without haemorrhage are asked")
-    for each in found:
-        counts = f"{each.positive} with, {each.negative} without"
-        if each.flag is None:
-            print(f"{each.hcode}: too few ({counts})")
-        else:
-            print(f"{each.hcode}: flag {each.flag:.3f} ({each.low:.3f} to {each.high:.3f}), {counts}")
 
 
 @group.command("drift")

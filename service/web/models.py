@@ -17,6 +17,7 @@ from service.promotions import gates_of, promote
 from service.settings import Settings
 from service.shadows import differing, pairs_of, points_of
 from service.shipped import Standard, shipped
+from service.threshold_standings import hospital_standings
 from service.web.page import render, see_other, words_of
 from service.web.words import Language
 
@@ -49,6 +50,7 @@ def show_models(entry: Browser, request: Request, session: Look) -> Response:
         region=live_in(session, REGION),
         shipped=_standard(request).name,
         steps=steps_of(session, limit=HISTORY),
+        thresholds=hospital_standings(session, viewer, request.app.state.settings),
         hospitals=hospital_names(session, thai=words_of(request).language is Language.TH),
     )
 

@@ -19,6 +19,7 @@ from service.deliveries import Delivery
 from service.errors import BadRequest, StillBlind
 from service.findings import Analysis, Finding, analysis_of, findings_of
 from service.hospital_modes import Mode, mode_of
+from service.hospital_thresholds import named_thresholds
 from service.hospitals import find_hospital, hospital_names
 from service.milestones import TYPED, Milestone
 from service.patient_search import other_studies
@@ -154,13 +155,15 @@ def _show(request: Request, session: Session, viewer: Viewer, uid: str) -> Respo
     standing = standing_review(session, analysis) if analysis else None
     bars = _bars(study, analysis) if analysis else []
     named = viewer.may(Permission.READ_IDENTITY)
+    findings = findings_of(session, analysis) if analysis else []
     values: dict[str, Any] = {
         "study": study,
         "named": named,
         "hospital": find_hospital(session, study.hcode) if study.hcode else None,
         "silent": mode_of(session, study.hcode) is Mode.SILENT,
         "analysis": analysis,
-        "findings": [(f, _likelihood(f)) for f in findings_of(session, analysis)] if analysis else [],
+        "findings": [(f, _likelihood(f)) for f in findings],
+        "thresholds": named_thresholds(session, [f.threshold_id for f in findings]),
         "notes": analysis.notes if analysis else study.notes,
         "bars": bars,
         "stack": [each.address for each in bars] or stack_addresses(study, series_of(session, study.id)),

@@ -2,8 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from model.calibration import TypeCalibration, choose_thresholds, decide, fit_temperature, overall, sigmoid
+from model.calibration import (
+    TypeCalibration,
+    choose_thresholds,
+    decide,
+    fit_temperature,
+    overall,
+    sigmoid,
+    with_flags,
+)
 from model.stroke import Decision, StrokeType
 
 YES = TypeCalibration(assessed=True, temperature=1.0, flag=0.6, clear=0.3, num_positive=9, num_negative=9)
@@ -81,6 +91,24 @@ class TestDecide:
         assert overall(decide(logits(any_ich=0.4), calibrations())) is Decision.REVIEW
         assert overall(decide(logits(), calibrations())) is Decision.CLEAR
         assert overall(decide(logits(), dict.fromkeys(StrokeType, NO))) is Decision.REVIEW
+
+
+class TestWithFlags:
+    @given(st.floats(0.001, 0.999), st.floats(0, 1))
+    def test_no_flag_threshold_clears_what_was_due_for_review(self, probability: float, flag: float) -> None:
+        said = logits(any_ich=probability)
+        before = decide(said, calibrations())[0]
+        after = decide(said, with_flags(calibrations(), {StrokeType.ANY_ICH: flag}))[0]
+        assert after.threshold == flag
+        if before.decision is Decision.REVIEW:
+            assert after.decision in (Decision.REVIEW, Decision.FLAG)
+        if before.decision is Decision.FLAG and after.decision is not Decision.FLAG:
+            assert after.decision is Decision.REVIEW
+
+    def test_other_types_and_those_not_proven_stay(self) -> None:
+        found = with_flags(calibrations(), {StrokeType.ANY_ICH: 0.2, StrokeType.SDH: 0.9})
+        assert (found[StrokeType.ANY_ICH].flag, found[StrokeType.ANY_ICH].clear) == (0.2, 0.2)
+        assert (found[StrokeType.IPH], found[StrokeType.SDH]) == (YES, NO)
 
 
 def test_thresholds_in_the_wrong_order_are_refused() -> None:

@@ -1,22 +1,30 @@
 """What a worker reads with: the live model of each hospital, and never a package that fails."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from model.detect import Detector
+from model.stroke import Decision, StrokeType
+from model.volume import Volume
 from service.db import session_scope
 from service.detectors import KEPT, Detectors
+from service.hospital_thresholds import apply_threshold, undo_threshold
 from service.model_packages import take_in
 from service.model_states import ModelVerb
 from service.models import register_model, steps_of
+from service.own_thresholds import own_at
 from service.placements import promote_model, roll_back
+from service.settings import Settings
+from service.thresholds import LEAST
 from tests.model.packages import make_package
 from tests.service.factories import LOEI, UDON
-from tests.service.modelling import ML
+from tests.service.modelling import ADMIN, ML
+from tests.service.test_thresholds import reviewed
 
 pytestmark = pytest.mark.one_database  # which model is live is tested with the verbs
 
@@ -66,6 +74,58 @@ def test_each_hospital_is_read_by_its_live_model_and_packages_are_loaded_once(
     assert detectors.at(LOEI).artefact.name == "tiny-0.1.0"
     assert loaded == [copy]
     assert KEPT >= 2
+
+
+def noise() -> Volume:
+    """Six slices of nothing; the network answers to them all the same."""
+    hu = np.random.default_rng(0).normal(30, 20, (6, 64, 64)).astype(np.int16)
+    affine = np.array([[0, 0, 3.5, -112], [0, 3.5, 0, -112], [10, 0, 0, 0], [0, 0, 0, 1]], np.float64)
+    return Volume(
+        hu=hu,
+        spacing_mm=(10.0, 3.5, 3.5),
+        affine=affine,
+        sop_instance_uids=tuple(f"1.2.{index}" for index in range(len(hu))),
+        positions_mm=np.arange(len(hu)) * 10.0,
+        tilt_deg=0.0,
+        series_instance_uid="1.2",
+        study_instance_uid="1",
+        age_years=60.0,
+        notes=(),
+    )
+
+
+def test_a_hospital_reads_by_its_own_threshold_of_the_package_that_reads_there_until_it_is_undone(
+    engine: Engine, packages: Path, shipped: Detector, tmp_path: Path
+) -> None:
+    detectors = Detectors(engine, tmp_path, shipped)
+    settings = Settings(model=packages / "tiny-0.0.0", data=tmp_path)
+    ich = StrokeType.ANY_ICH
+    study = noise()
+    plain, _ = detectors.reader(UDON).read(study)
+    assert plain == replace(shipped.read(study)[0], seconds=plain.seconds)
+    score = plain.scores[0].probability
+    assert score is not None
+    with session_scope(engine) as session:
+        own = own_at(session, settings, UDON)
+        reviewed(session, UDON, 2 * LEAST, positive=LEAST, digest=own.digest)
+        flag = 0.02 if plain.scores[0].decision is not Decision.FLAG else 0.95
+        row = apply_threshold(session, ADMIN, own, UDON, ich, flag=flag, reason="x", override=True).id
+    reader = detectors.reader(UDON)
+    said = reader.read(study)[0].scores[0]
+    assert (said.threshold, reader.flags[ich].number) == (flag, row)
+    assert said.decision is (Decision.FLAG if score >= flag else Decision.REVIEW)
+    assert f"hospital {UDON}'s own; the package's is {own.calibrations[ich].flag:.3f}" in said.reason
+    assert detectors.reader(LOEI).flags == {}
+    with session_scope(engine) as session:
+        take(session, packages / "tiny-0.1.0", tmp_path)
+        promote_model(session, ML, "tiny-0.1.0")
+    assert detectors.reader(UDON).flags == {}, "another package does not take it over"
+    with session_scope(engine) as session:
+        roll_back(session, ML)
+    assert detectors.reader(UDON).flags[ich].number == row, "who comes back finds it"
+    with session_scope(engine) as session:
+        undo_threshold(session, ML, own, UDON, ich, reason="over")
+    assert detectors.reader(UDON).read(study)[0].scores == plain.scores
 
 
 def test_a_registered_package_that_is_the_shipped_one_is_not_loaded_twice(

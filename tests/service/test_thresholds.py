@@ -19,7 +19,7 @@ from tests.service.modelling import ML
 pytestmark = pytest.mark.one_database  # sums are made in Python
 
 
-def reviewed(session: Session, hcode: str, number: int, *, positive: int) -> None:
+def reviewed(session: Session, hcode: str, number: int, *, positive: int, digest: str = "d" * 64) -> None:
     """Studies of which so many have a bleed, with scores that overlap a little, and a word on each."""
     chance = np.random.default_rng(1)
     for n in range(number):
@@ -31,7 +31,7 @@ def reviewed(session: Session, hcode: str, number: int, *, positive: int) -> Non
         kinds = [
             replace(s, probability=score) if s.stroke_type is StrokeType.ANY_ICH else s for s in said.scores
         ]
-        record_prediction(session, study, replace(said, scores=tuple(kinds)))
+        record_prediction(session, study, replace(said, scores=tuple(kinds), model_digest=digest))
         if bleeds:
             review_finding(session, study, OPERATOR, Verdict.CORRECT, present=[StrokeType.SAH])
         else:
@@ -50,3 +50,6 @@ def test_enough_reviews_give_a_threshold_between_the_groups_and_few_give_none(se
     assert (loei.positive, loei.negative, loei.flag, loei.low) == (2, 6, None, None)
     assert [each.hcode for each in propose_thresholds(session, ML, "d" * 64, hcode=LOEI)] == [LOEI]
     assert propose_thresholds(session, ML, "e" * 64) == []
+    of_sah = propose_thresholds(session, ML, "d" * 64, StrokeType.SAH, hcode=UDON)
+    assert [(each.positive, each.negative) for each in of_sah] == [(LEAST, LEAST)]
+    assert propose_thresholds(session, ML, "d" * 64, StrokeType.SDH, hcode=UDON)[0].positive == 0

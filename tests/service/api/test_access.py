@@ -77,6 +77,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/models/evaluations": {},
     "/api/v1/next-cases": {"studies": ["1.2.3"]},
     "/api/v1/models/rollback": {"live": "stroke-ct-9.9.9", "hospitals": [UDON]},
+    "/api/v1/models/{name}/thresholds": {"hospital": UDON, "reason": "x"},
+    "/api/v1/models/{name}/thresholds/undo": {"hospital": UDON, "reason": "x"},
     **{f"/api/v1/models/{{name}}/{verb}": {} for verb in ("shadow", "promote", "retire")},
     "/api/v1/labels/{number}/draft": {},
     "/api/v1/labels/{number}": {},

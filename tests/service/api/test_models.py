@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from model.weights import SHIPPED, digest
 from service.accounts import Role
 from service.db import now, session_scope
 from service.drift import week_of
 from service.thai_time import THAILAND
+from service.thresholds import LEAST
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON
 from tests.service.modelling import registered_model, report
 from tests.service.test_drift import weeks
+from tests.service.test_thresholds import reviewed
 
 pytestmark = pytest.mark.one_database  # the verbs are tested beside them
 A, B = "stroke-ct-0.5.0", "stroke-ct-0.6.0"
@@ -78,6 +81,30 @@ def test_an_evaluation_is_kept_by_the_digest_it_names(signed_in: SignIn) -> None
     kept = client.post("/api/v1/models/evaluations", json=said)
     assert (kept.status_code, kept.json()["studies"], kept.json()["digest"]) == (201, 80, said["digest"])
     assert client.post("/api/v1/models/evaluations", json={**said, "digest": "x"}).status_code == 422
+
+
+def test_a_hospitals_threshold_is_told_set_and_undone(engine: Engine, signed_in: SignIn) -> None:
+    with session_scope(engine) as session:
+        reviewed(session, UDON, 2 * LEAST, positive=LEAST, digest=digest(SHIPPED))
+    client = signed_in(Role.ML, None)
+    path = "/api/v1/models/stroke-ct-0.4.0/thresholds"
+    first = client.get(path, params={"hospital": UDON}).json()["standing"][0]
+    assert (first["finding"], first["set_by"], first["proposal"]["positive"]) == ("any_ich", None, LEAST)
+    body = {"hospital": UDON, "reason": "reviews", "seen": first["flag"]}
+    made = client.post(path, json=body)
+    assert (made.status_code, made.json()["flag"]) == (201, first["proposal"]["flag"])
+    assert client.post(path, json=body).json()["type"] == "urn:imaging-hub:problem:Changed"
+    now_there = client.get(path, params={"hospital": UDON}).json()["standing"][0]
+    assert (now_there["flag"], now_there["set_by"]) == (made.json()["flag"], made.json())
+    too_few = client.post(path, json=body | {"hospital": LOEI})
+    assert (too_few.status_code, too_few.json()["type"]) == (409, "urn:imaging-hub:problem:TooFewReviews")
+    falls = client.post(path, json={"hospital": UDON, "reason": "x", "flag": 0.95})
+    assert falls.json()["type"] == "urn:imaging-hub:problem:SensitivityFalls"
+    back = client.post(f"{path}/undo", json={"hospital": UDON, "reason": "over"})
+    assert (back.status_code, back.json()["flag"]) == (201, None)
+    assert [each["reason"] for each in client.get(path).json()["history"]] == ["over", "reviews"]
+    assert client.get("/api/v1/models/nothing/thresholds").status_code == 404
+    assert client.get(f"/api/v1/models/{A}/thresholds").status_code == 409, "its files are not there"
 
 
 def test_metrics_tell_how_many_hospitals_have_drifted_in_what(engine: Engine, anonymous: Any) -> None:

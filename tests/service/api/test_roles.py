@@ -250,6 +250,9 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "POST /api/v1/models/{name}/promote",
             "POST /api/v1/models/{name}/retire",
             "POST /api/v1/models/{name}/shadow",
+            "GET /api/v1/models/{name}/thresholds",
+            "POST /api/v1/models/{name}/thresholds",
+            "POST /api/v1/models/{name}/thresholds/undo",
         ),
     ),
     (

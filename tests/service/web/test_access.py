@@ -125,6 +125,8 @@ RULES: dict[str, set[Role]] = {
     "GET /console/next-cases": {Role.ML, Role.ADMIN},
     "POST /console/next-cases": {Role.ML, Role.ADMIN},
     "GET /console/models": {Role.ML, Role.ADMIN},
+    "GET /console/thresholds/{hcode}": {Role.ML, Role.ADMIN},
+    "POST /console/thresholds/{hcode}/{verb}": {Role.ML, Role.ADMIN},
     "GET /console/models/{name}": {Role.ML, Role.ADMIN},
     "POST /console/models/rollback": {Role.ML, Role.ADMIN},
     "POST /console/models/{name}/{verb}": {Role.ML, Role.ADMIN},
@@ -206,6 +208,7 @@ VALUES = {
 
 def fill(path: str) -> str:
     known = VALUES | ({"verb": "retire"} if path.startswith("/console/models") else {})
+    known |= {"verb": "undo"} if path.startswith("/console/thresholds") else {}
     return re.sub(r"\{(\w+)[^}]*\}", lambda part: known[part[1]], path)
 
 
@@ -276,6 +279,8 @@ def test_a_page_opens_to_the_roles_of_its_rule(app: FastAPI, enter: Enter, role:
             "form": "hub",
             "reason": "other",
             "live": "north",
+            "digest": "d",
+            "finding": "any_ich",
         }
         answer = (
             someone.get(fill(path), follow_redirects=False)
