@@ -281,12 +281,13 @@ class Association:
 
     def _finish(self, command: Command) -> None:
         answer = self._answer(command)
-        self._command = self._task = None
         if command.field != dimse.C_CANCEL_RQ:
             response = dimse.encode_response(command, answer.status, answer.comment)
             self._stream.write_command(self._context_id, response, limit=self._peer_limit)
-        if command.field == dimse.C_STORE_RQ:
+        if self._task is not None and command.field == dimse.C_STORE_RQ:
+            self._task.abandon()  # the sender has its answer and is reading its next image
             self._inbox.prepare()
+        self._command = self._task = None
         self._busy.release()
         if self._stopping:
             raise Stopping

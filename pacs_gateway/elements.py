@@ -69,6 +69,19 @@ class Walk:
             raise UnreadableDataSet(f"cut off inside an element header at byte {position}")
         return found
 
+    def opening(self, position: int, wanted: Collection[int]) -> tuple[Values, int] | None:
+        """Values before the pixels and where the pixels end; None where that cannot be told from here."""
+        found: Values = {}
+        end, data = self.end, self.data
+        while position + 8 <= end:
+            tag, length, value = self.element(position)
+            if tag in PIXELS:
+                return None if length == UNDEFINED_LENGTH else (found, value + length)
+            position = self.skip(tag, length, value, 0)
+            if tag in wanted and tag not in found and length <= MAX_VALUE and position <= end:
+                found[tag] = bytes(data[value:position])
+        return None
+
     def element(self, position: int) -> tuple[int, int, int]:
         """Tag, value length and where the value begins."""
         group, number = self.tag_at(self.data, position)
@@ -133,6 +146,26 @@ def scan(data: Buffer, transfer_syntax_uid: str, wanted: Collection[int], *, sta
     explicit = transfer_syntax_uid != ImplicitVRLittleEndian
     big = transfer_syntax_uid == ExplicitVRBigEndian
     return Walk(data, len(data), explicit=explicit, big=big, partial=False).values(start, wanted)
+
+
+def scan_opening(
+    data: Buffer, transfer_syntax_uid: str, wanted: Collection[int]
+) -> tuple[Values, int] | None:
+    """What `scan` will find in a data set of which only the first bytes are there.
+
+    Returns:
+        The raw values, and the length of the whole data set if it ends with its pixels; None where the
+        pixels begin later, are encapsulated or deflated, or where the bytes cannot be read.
+    """
+    if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+        return None
+    explicit = transfer_syntax_uid != ImplicitVRLittleEndian
+    big = transfer_syntax_uid == ExplicitVRBigEndian
+    walk = Walk(data, len(data), explicit=explicit, big=big, partial=False)
+    try:
+        return walk.opening(0, wanted)
+    except UnreadableDataSet:
+        return None
 
 
 def _inflate(data: Buffer, start: int) -> tuple[bytes, bool]:

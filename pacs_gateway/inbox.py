@@ -109,6 +109,8 @@ class Inbox:
     def keep(self, association_id: int, sender: Sender, incoming: Incoming) -> Outcome:
         """Make a received instance durable, then indexed; only then may Success be said.
 
+        The caller releases `incoming`, after the answer where somebody waits for it.
+
         Raises:
             UnreadableDataSet, SopMismatch: see `Incoming.publish`.
             OSError, sqlite3.Error: it is not durable, or not indexed.
@@ -130,7 +132,6 @@ class Inbox:
         recorded = self._index.write(record)
         if recorded.discarded:
             published.path.unlink(missing_ok=True)
-        incoming.release()
         return recorded.outcome
 
     def refuse(

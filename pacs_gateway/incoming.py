@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pacs_gateway.callers import Sender
-from pacs_gateway.elements import UnreadableDataSet
-from pacs_gateway.headers import InstanceHeader, scan_header
+from pacs_gateway.elements import UnreadableDataSet, Values, scan_opening
+from pacs_gateway.headers import HEADER_TAGS, InstanceHeader, header_of, scan_header
 from pacs_gateway.part10 import FileMeta, build_meta
 from pacs_gateway.spool import Spool, TooLarge
 
@@ -57,6 +57,7 @@ class Incoming:
         )
         self._sha256 = hashlib.sha256()
         self._size = 0
+        self._opening: tuple[Values, int] | None = None
         self.part, self._descriptor = spool.take_part()
 
     def write(self, fragment: memoryview) -> None:
@@ -66,8 +67,12 @@ class Incoming:
             TooLarge: beyond the limit for one instance.
             OSError: the disk would not take it.
         """
+        if not fragment:
+            return  # PS3.8 annex E allows an empty one; the meta group goes before the first byte, once
         if not self._size:
             self._write(memoryview(self._meta))
+            # read while the sender is still sending: what is left to do at the end is what it waits for
+            self._opening = scan_opening(fragment, self.transfer_syntax_uid, HEADER_TAGS)
         self._size += len(fragment)
         if self._size > self._spool.instance_limit:
             raise TooLarge(f"instance of more than {self._spool.instance_limit} bytes")
@@ -88,14 +93,19 @@ class Incoming:
         """
         if not self._size:
             raise UnreadableDataSet("the data set is empty")
-        with mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ) as data:
-            self.header = scan_header(data, self.transfer_syntax_uid, start=len(self._meta))
+        self.header = self._read_header()
         if self.header.sop_instance_uid != self.sop_instance_uid:
             raise SopMismatch("SOP Instance UID of the data set differs from the command's")
         if self.header.sop_class_uid != self.sop_class_uid:
             raise SopMismatch("SOP Class UID of the data set differs from the command's")
         self._examined = True
         return self.header
+
+    def _read_header(self) -> InstanceHeader:
+        if self._opening is not None and self._opening[1] == self._size:
+            return header_of(self._opening[0], self.transfer_syntax_uid)
+        with mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ) as data:
+            return scan_header(data, self.transfer_syntax_uid, start=len(self._meta))
 
     def publish(self) -> Published:
         """Examine it, unless that was done, and make it durable.

@@ -88,14 +88,14 @@ class Store:
             self._refused = Answer(status.OUT_OF_RESOURCES, str(error))
 
     def finish(self) -> Answer:
-        """Make the instance durable and indexed; Success is answered only after both."""
+        """Make the instance durable and indexed; Success is answered only after both, and then `abandon`."""
         answer = self._refused or self._keep()
         if answer.status != status.SUCCESS:
             self._record(answer)
         return answer
 
     def abandon(self) -> None:
-        """The association ended in mid-transfer: nothing was promised, nothing is kept."""
+        """Let go of the working file: what `finish` kept stays, of an instance cut short nothing does."""
         if self._incoming is not None:
             self._incoming.release()
             self._incoming = None

@@ -175,6 +175,7 @@ class MetadataStore:
                 store.abandon()
             return self._refuse(uids, Answer(status.CANNOT_UNDERSTAND, str(error)), error.wrong_type)
         answer, header = store.finish(), store.header
+        store.abandon()
         return PartResult(
             answer,
             store.outcome,

@@ -156,9 +156,10 @@ class _Part:
             assert self._refused is not None
             self._receipt(self._refused)
             return PartResult(self._refused, Outcome.REFUSED, wrong_type=self._wrong_type)
-        answer = self._store.finish()
+        answer, header = self._store.finish(), self._store.header
+        self._store.abandon()
         result = PartResult(answer, self._store.outcome, *self._uids)
-        if header := self._store.header:
+        if header is not None:
             return replace(
                 result,
                 study_instance_uid=header.study_instance_uid,

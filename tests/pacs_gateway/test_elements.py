@@ -14,7 +14,7 @@ from pydicom.uid import (
     JPEGLosslessSV1,
 )
 
-from pacs_gateway.elements import UnreadableDataSet, scan
+from pacs_gateway.elements import UnreadableDataSet, scan, scan_opening
 from tests.pacs import make_slice
 
 SYNTAXES = [
@@ -103,3 +103,26 @@ class TestScan:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         with contextlib.suppress(UnreadableDataSet):
             scan(bytes(content), syntax, WANTED)
+
+
+class TestScanOpening:
+    @pytest.mark.parametrize("syntax", SYNTAXES[:3])
+    def test_tells_from_the_first_bytes_what_the_whole_holds(self, syntax: str) -> None:
+        content = encoded(syntax)
+        assert scan_opening(content[:-500], syntax, WANTED) == (scan(content, syntax, WANTED), len(content))
+
+    def test_tells_nothing_before_the_pixels_begin(self) -> None:
+        content = encoded(ExplicitVRLittleEndian)
+        assert scan_opening(content[:60], ExplicitVRLittleEndian, WANTED) is None
+        deflated = encoded(DeflatedExplicitVRLittleEndian)
+        assert scan_opening(deflated, DeflatedExplicitVRLittleEndian, WANTED) is None
+
+    @given(st.data(), st.sampled_from(SYNTAXES))
+    def test_agrees_with_the_whole_walk_on_damaged_data_sets(self, data: st.DataObject, syntax: str) -> None:
+        content = bytearray(encoded(syntax))
+        for _ in range(data.draw(st.integers(0, 4))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        kept = data.draw(st.integers(0, len(content)))
+        opening = scan_opening(bytes(content[:kept]), syntax, WANTED)
+        if opening is not None and opening[1] == len(content):
+            assert opening[0] == scan(bytes(content), syntax, WANTED)

@@ -30,6 +30,7 @@ from pacs_gateway.headers import read_header
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener, NotListening
 from pacs_gateway.sender import Peer, PeerUnreachable, echo, send
+from pacs_gateway.spool import is_whole
 from pacs_gateway.upper_layer import INVALID_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
 from tests.pacs import await_condition, make_slice, write_study
 from tests.pacs_gateway.wire import ECHO_RQ, STORE_RQ, RawCaller, command, p_data
@@ -106,6 +107,18 @@ class TestStore:
                 )
             caller.release()
         assert totals(inbox)["stored"] == 3
+
+    def test_an_empty_first_fragment_changes_nothing(self, listen: Listen) -> None:
+        inbox, listener = listen()
+        with RawCaller(listener.port) as caller:
+            caller.associate()
+            caller.send(p_data(1, 3, command(1, sop_class=CTImageStorage, sop_instance="1.2.3.1.1.1")))
+            caller.send(p_data(1, 0, b""))
+            caller.send(p_data(1, 2, data_set()))
+            assert caller.answer() == (0, "")
+            caller.release()
+        (kept,) = (inbox.root / "instances").rglob("*/*")
+        assert is_whole(kept)
 
     def test_the_same_again_is_success(self, listen: Listen) -> None:
         inbox, listener = listen()
