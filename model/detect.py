@@ -90,7 +90,8 @@ class Detector:
         prepared = time.perf_counter()
         outputs = self.run(shown)
         inferred = time.perf_counter()
-        doubts, notes = self._doubts(volume, outputs)
+        distance = self.artefact.usual.distance(outputs.embedding)
+        doubts, notes = self._doubts(volume, distance)
         calibrations = with_flags(self.artefact.calibrations, flags or {})
         scores = decide([float(logit) for logit in outputs.study], calibrations, doubts=doubts)
         slices = tuple(self._slice_score(volume, shown, outputs, index) for index in range(len(shown.hu)))
@@ -104,6 +105,8 @@ class Detector:
             series_instance_uid=volume.series_instance_uid,
             engine=self.engine,
             seconds={"prepare": prepared - started, "infer": inferred - prepared},
+            distance=distance,
+            usual_distance=self.artefact.usual.limit,
         )
         return prediction, Heat(sigmoid(outputs.masks[:, 0]).astype(np.float32), shown)
 
@@ -141,9 +144,9 @@ class Detector:
             + ", ".join(failures)
         )
 
-    def _doubts(self, volume: Volume, outputs: Outputs) -> tuple[list[str], list[Note]]:
+    def _doubts(self, volume: Volume, distance: float) -> tuple[list[str], list[Note]]:
         doubts = [f"the input carries the note {n.code}" for n in volume.notes if n.code in REVIEW_CODES]
-        distance, limit = self.artefact.usual.distance(outputs.embedding), self.artefact.usual.limit
+        limit = self.artefact.usual.limit
         if distance <= limit:
             return doubts, []
         text = f"its distance {distance:.1f} from the studies the model knows is beyond the usual {limit:.1f}"

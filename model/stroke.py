@@ -94,3 +94,7 @@ class Prediction:
     engine: str
     seconds: Mapping[str, float]
     """Wall time by step: load, infer."""
+    distance: float | None = None
+    """Of the study's embedding from those that the package knows."""
+    usual_distance: float | None = None
+    """Beyond it a study is unusual to the package."""

@@ -5,7 +5,7 @@ several seem to, the clock is ahead. A clock that is behind looks like a slow li
 never corrected.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.arrivals import clean
 from service.db import Base, UtcDateTime
+from service.findings import Analysis
 from service.studies import Study
 from service.thai_time import THAILAND
 
@@ -44,6 +45,8 @@ class Acquisition(Base):
     """Hospital, maker, and serial number or station name."""
     lag_seconds: Mapped[float] = mapped_column(Float)
     """From the last image to the last slice's arrival, by two clocks."""
+    kernel: Mapped[str] = mapped_column(String(64), default="")
+    """ConvolutionKernel of the series that was read, or of the first; empty where the images name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ def note_acquisition(session: Session, study: Study, headers: Iterable[Mapping[s
             last_at=times[-1],
             scanner=_scanner(study, made[0]),
             lag_seconds=lag,
+            kernel=_kernel(session, study, made),
         )
     )
 
@@ -119,6 +123,18 @@ def _is_original(header: Mapping[str, Any]) -> bool:
 def _scanner(study: Study, header: Mapping[str, Any]) -> str:
     device = _text(header, "00181000") or _text(header, "00081010")
     return clean(f"{study.hcode or ''} {_text(header, '00080070')} {device}")[:200]
+
+
+def _kernel(session: Session, study: Study, headers: Sequence[Mapping[str, Any]]) -> str:
+    """PS3.3 C.8.15.3.9; several values are steps of one reconstruction."""
+    read = session.scalar(
+        select(Analysis.series_instance_uid).where(
+            Analysis.study_id == study.id, Analysis.revision == study.revision
+        )
+    )
+    telling = next((each for each in headers if _text(each, "0020000E") == read), headers[0])
+    values = telling.get("00181210", {}).get("Value", [])
+    return clean("\\".join(str(each).strip() for each in values if each is not None))[:64]
 
 
 def _text(header: Mapping[str, Any], tag: str) -> str:

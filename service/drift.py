@@ -1,18 +1,17 @@
 """Drift: week by week and hospital by hospital, what the live model says against what it said before."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from labeling.drift import PSI_LIMIT, Chart, chart, ks, psi
 from model.stroke import Decision, StrokeType
 from service.accounts import OPERATOR, Viewer, visible_to
 from service.acquisitions import Acquisition
+from service.drift_weeks import Alarm, Pile, Week, judge_week, sum_piles
 from service.findings import Analysis, Finding
 from service.reviews import Review
 from service.studies import Study
@@ -23,51 +22,7 @@ SHOWN = 4
 """Weeks that are judged, this one among them."""
 REFERENCE = 8
 """Weeks before them that they are judged by."""
-LEAST = 10
-"""Studies in a week below which nothing is said of it."""
-LEAST_REFERENCE = 30
-"""Studies in the reference weeks."""
 WEEK = timedelta(days=7)
-
-
-class Alarm(StrEnum):
-    """What has drifted."""
-
-    SCORES = "scores"
-    FLAGS = "flags"
-    SCANNER = "scanner"
-    """More than half of the week's studies come from scanners not seen in the reference weeks."""
-    AGREEMENT = "agreement"
-    """Radiologists agree less than they did."""
-
-
-@dataclass(slots=True)
-class _Pile:
-    """What is known of some studies."""
-
-    scores: list[float] = field(default_factory=list)
-    studies: int = 0
-    flags: int = 0
-    agreed: int = 0
-    reviewed: int = 0
-    scanners: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Week:
-    """One week of one hospital."""
-
-    begins: date
-    studies: int
-    psi: float | None
-    """None where there are too few studies to say."""
-    distance: float | None
-    distance_limit: float | None
-    flags: Chart | None
-    agreement: Chart | None
-    new_scanners: int
-    """Studies from scanners that the reference weeks have not."""
-    alarms: tuple[Alarm, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +53,18 @@ def drift(
     """
     this = week_of(moment)
     begins = datetime.combine(this - (SHOWN + REFERENCE - 1) * WEEK, datetime.min.time(), THAILAND)
-    piles: dict[str, dict[date, _Pile]] = defaultdict(lambda: defaultdict(_Pile))
+    piles: dict[str, dict[date, Pile]] = defaultdict(lambda: defaultdict(Pile))
     query = (
-        select(Study.hcode, Analysis.created_at, Analysis.decision, Finding.probability, Acquisition.scanner)
+        select(
+            Study.hcode,
+            Analysis.created_at,
+            Analysis.decision,
+            Finding.probability,
+            Acquisition.scanner,
+            Acquisition.kernel,
+            Analysis.model_digest,
+            Analysis.distance / Analysis.usual_distance,
+        )
         .join(Study, Study.id == Analysis.study_id)
         .outerjoin(
             Finding, (Finding.analysis_id == Analysis.id) & (Finding.stroke_type == StrokeType.ANY_ICH)
@@ -110,7 +74,7 @@ def drift(
     )
     if hcode is not None:
         query = query.where(Study.hcode == hcode)
-    for code, at, decision, score, scanner in session.execute(query):
+    for code, at, decision, score, scanner, kernel, digest, distance in session.execute(query):
         assert code is not None, "the query leaves such studies out"
         pile = piles[code][week_of(at)]
         pile.studies += 1
@@ -119,6 +83,10 @@ def drift(
             pile.scores.append(score)
         if scanner is not None:
             pile.scanners.append(scanner)
+        if kernel:
+            pile.kernels.append(kernel)
+        if distance is not None:
+            pile.distances.setdefault(digest, []).append(distance)
     _add_reviews(session, piles, begins)
     shown = [this - back * WEEK for back in range(SHOWN - 1, -1, -1)]
     found = [_hospital(code, weeks, shown) for code, weeks in piles.items()]
@@ -137,7 +105,7 @@ def week_of(moment: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _add_reviews(session: Session, piles: dict[str, dict[date, _Pile]], begins: datetime) -> None:
+def _add_reviews(session: Session, piles: dict[str, dict[date, Pile]], begins: datetime) -> None:
     withdrawn = select(Review.withdraws).where(Review.withdraws.is_not(None))
     query = select(Review.hcode, Review.at, Review.verdict).where(
         Review.at >= begins,
@@ -152,43 +120,7 @@ def _add_reviews(session: Session, piles: dict[str, dict[date, _Pile]], begins: 
         pile.agreed += verdict is Verdict.AGREE
 
 
-def _hospital(code: str, weeks: dict[date, _Pile], shown: Sequence[date]) -> HospitalDrift:
-    before = _sum(pile for begins, pile in weeks.items() if begins < shown[0])
-    judged = tuple(_week(begins, weeks.get(begins, _Pile()), before) for begins in shown)
+def _hospital(code: str, weeks: dict[date, Pile], shown: Sequence[date]) -> HospitalDrift:
+    before = sum_piles(pile for begins, pile in weeks.items() if begins < shown[0])
+    judged = tuple(judge_week(begins, weeks.get(begins, Pile()), before) for begins in shown)
     return HospitalDrift(code, before.studies, judged)
-
-
-def _sum(piles: Iterable[_Pile]) -> _Pile:
-    whole = _Pile()
-    for pile in piles:
-        whole.scores += pile.scores
-        whole.scanners += pile.scanners
-        whole.studies += pile.studies
-        whole.flags += pile.flags
-        whole.agreed += pile.agreed
-        whole.reviewed += pile.reviewed
-    return whole
-
-
-def _week(begins: date, own: _Pile, before: _Pile) -> Week:
-    enough = before.studies >= LEAST_REFERENCE and own.studies >= LEAST
-    scored = len(before.scores) >= LEAST_REFERENCE and len(own.scores) >= LEAST
-    index = psi(before.scores, own.scores) if scored else None
-    distance, limit = ks(before.scores, own.scores) if scored else (None, None)
-    flags = chart(own.flags, own.studies, before.flags, before.studies) if enough else None
-    agreement = None
-    if before.reviewed >= LEAST_REFERENCE and own.reviewed >= LEAST:
-        agreement = chart(own.agreed, own.reviewed, before.agreed, before.reviewed)
-    strangers = sum(scanner not in set(before.scanners) for scanner in own.scanners) if enough else 0
-    alarms = {
-        # both: the index alone is loud where a week is small, the distance alone where a year is long
-        Alarm.SCORES: distance is not None
-        and limit is not None
-        and distance > limit
-        and (index or 0) > PSI_LIMIT,
-        Alarm.FLAGS: flags is not None and flags.out,
-        Alarm.SCANNER: bool(before.scanners) and 2 * strangers > len(own.scanners) > 0,
-        Alarm.AGREEMENT: agreement is not None and agreement.share < agreement.low,
-    }
-    raised = tuple(alarm for alarm, raised in alarms.items() if raised)
-    return Week(begins, own.studies, index, distance, limit, flags, agreement, strangers, raised)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
+from sqlalchemy import Float, ForeignKey, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from model.stroke import Decision, Prediction, SliceScore, StrokeType
@@ -50,6 +50,10 @@ class Analysis(Base):
     seconds: Mapped[dict[str, Any]] = mapped_column(Json)
     key_slices: Mapped[list[Any]] = mapped_column(Json)
     """Lists of [index, storage key]."""
+    distance: Mapped[float | None] = mapped_column(Float(53))
+    """Of the study's embedding from those that the package knows; see `model.weights.Usual`."""
+    usual_distance: Mapped[float | None] = mapped_column(Float(53))
+    """The package's limit of what is usual."""
     reading: Mapped[str | None] = mapped_column(String(64))
     """Storage key of what was read and where blood is suspected; see `model.reading`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
@@ -153,6 +157,8 @@ def _new_analysis(study: Study, revision: int, prediction: Prediction) -> Analys
         notes=[{"code": note.code, "text": note.text} for note in prediction.notes],
         slices=[_slice_columns(each) for each in prediction.slices],
         seconds=dict(prediction.seconds),
+        distance=prediction.distance,
+        usual_distance=prediction.usual_distance,
     )
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from service import metrics
 from service.db import at_head, now, session_scope
@@ -63,13 +64,20 @@ def figures(request: Request) -> Response:
         if time.monotonic() - kept_at > COUNTS_KEPT_SECONDS:
             counts = count_by_state(session)
             state.counts = (time.monotonic(), counts)
-        drift_at, alarms = state.drift
-        if time.monotonic() - drift_at > DRIFT_KEPT_SECONDS:
-            alarms = count_alarms(session, now())
-            state.drift = (time.monotonic(), alarms)
+        alarms = drift_alarms(request.app, session)
         queue_depth = None if state.queue_depth is None else state.queue_depth()
         text = metrics.exposition(session, studies=counts, queue_depth=queue_depth, drift=alarms)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def drift_alarms(app: FastAPI, session: Session) -> dict[str, int]:
+    """How many hospitals have each alarm of drift; counted once an hour, as it reads three months of rows."""
+    at, alarms = app.state.drift
+    if time.monotonic() - at > DRIFT_KEPT_SECONDS:
+        alarms = count_alarms(session, now())
+        app.state.drift = (time.monotonic(), alarms)
+    kept: dict[str, int] = alarms
+    return kept
 
 
 def _database(app: FastAPI) -> bool:

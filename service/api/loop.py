@@ -12,7 +12,8 @@ from service.api.problems import responses
 from service.case_keys import open_research_key
 from service.case_states import CaseState
 from service.db import now
-from service.drift import Alarm, drift
+from service.drift import drift
+from service.drift_weeks import Alarm
 from service.next_cases import MOST, Why, next_cases, take_next
 
 router = APIRouter(prefix="/api/v1", tags=["models"], responses=responses(401, 403, 404, 422, 503))

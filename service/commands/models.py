@@ -164,6 +164,9 @@ def show_drift(
             said = [f"{week.begins} {week.studies:>5} studies"]
             said += [f"PSI {week.psi:.2f}"] if week.psi is not None else ["too few to say"]
             said += [f"flags {week.flags.share:.1%}"] if week.flags else []
+            said += [f"scanners {week.scanners.psi:.2f}"] if week.scanners else []
+            said += [f"kernels {week.kernels.psi:.2f}"] if week.kernels else []
+            said += [f"distance {week.away.median:.2f}"] if week.away else []
             said += [f"agreement {week.agreement.share:.1%}"] if week.agreement else []
             said += [f"ALARM {alarm.value}" for alarm in week.alarms]
             print("  " + ", ".join(said))

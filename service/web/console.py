@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from service.accounts import count_accounts
 from service.alert_budget import AlertBudget, alert_budget, hospitals_with_flags
 from service.api.access import Administrator, Look, Work, note_read
-from service.api.health import parts_ready
+from service.api.health import drift_alarms, parts_ready
 from service.api.studies import reprocess
 from service.certificates import Certificate, list_certificates
 from service.circuits import Circuit, list_circuits
@@ -74,6 +74,7 @@ def show_console(request: Request, viewer: Administrator, session: Look) -> Resp
         "parts": parts_ready(request.app),
         "states": count_by_state(session),
         "failed": failed,
+        "drift": {alarm: n for alarm, n in drift_alarms(request.app, session).items() if n},
         "hospitals": _hospitals(session),
         "peers": _peers(session),
         "package": live.name if (live := live_in(session, REGION)) else settings.model.name,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labeling.drift import chart, ks, psi
+from labeling.drift import chart, ks, mix, psi
 
+KINDS = st.lists(st.sampled_from("abcde"), min_size=1, max_size=60)
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
@@ -32,6 +33,29 @@ def test_the_distance_is_the_largest_of_the_two_shares(first: list[float], secon
     shares = [abs(np.mean([a <= x for a in first]) - np.mean([b <= x for b in second])) for x in whole]
     assert found == pytest.approx(max(shares))
     assert limit == pytest.approx(1.95 * math.sqrt(1 / len(first) + 1 / len(second)))
+
+
+def test_the_mix_of_a_fair_and_a_loaded_side_by_hand() -> None:
+    found = mix(["a"] * 50 + ["b"] * 50, ["a"] * 18 + ["b"] * 2)
+    # 68 a and 52 b among 120; G = 2 sum(observed log(observed / expected))
+    pairs = ((50, 68 * 100 / 120), (50, 52 * 100 / 120), (18, 68 * 20 / 120), (2, 52 * 20 / 120))
+    assert found.statistic == pytest.approx(2 * sum(o * math.log(o / e) for o, e in pairs))
+    assert found.limit == pytest.approx(10.828, rel=0.04), "chi square of one degree of freedom at 0.1 %"
+    assert found.other
+    assert mix(["a"] * 60 + list("bcdef") * 20, ["a"] * 60).limit == pytest.approx(20.515, rel=0.02)
+
+
+@given(KINDS, KINDS)
+def test_a_mix_is_itself_and_never_below_0(first: list[str], second: list[str]) -> None:
+    found = mix(first, second)
+    assert found.psi >= 0
+    assert found.statistic >= -1e-9
+    assert not mix(first, first).other
+
+
+def test_a_rare_kind_alone_is_no_other_mix() -> None:
+    assert mix(["a"] * 40, ["a"] * 36 + list("bcde")).statistic > 0
+    assert not mix(["a"] * 40, ["a"] * 18 + ["b", "c"]).other
 
 
 def test_a_share_within_and_beyond_three_sigmas() -> None:

@@ -76,6 +76,14 @@ class TestDetect:
             assert (score.decision is Decision.NOT_ASSESSED) != proven
             assert score.reason
 
+    def test_it_tells_how_far_the_study_lies_from_those_it_knows(
+        self, detector: Detector, prediction: Prediction
+    ) -> None:
+        assert prediction.usual_distance == detector.artefact.usual.limit
+        assert prediction.distance is not None
+        unusual = any(note.code == "unusual_study" for note in prediction.notes)
+        assert unusual == (prediction.distance > prediction.usual_distance)
+
     def test_it_names_the_model_and_the_engine(self, detector: Detector, prediction: Prediction) -> None:
         assert prediction.model_digest == detector.artefact.digest
         assert prediction.engine == detector.engine

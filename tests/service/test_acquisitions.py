@@ -17,7 +17,7 @@ from service.acquisitions import (
     judge_clock,
     note_acquisition,
 )
-from tests.service.factories import UDON, registered
+from tests.service.factories import UDON, analysed, registered
 
 NOON = datetime(2026, 11, 22, 5, 30, tzinfo=UTC)
 """12:30 in Thailand."""
@@ -108,3 +108,13 @@ class TestClocks:
     def test_nothing_known_says_nothing(self, session: Session) -> None:
         clock = clock_of(session, "nobody")
         assert (clock.studies, clock.ahead, clock.behind) == (0, timedelta(), None)
+
+
+def test_the_kernel_is_that_of_the_series_that_was_read(session: Session) -> None:
+    study = analysed(session)  # series 1.2.3.1 was read
+    noon = {"x00080022": "20261122", "x00080032": "123000"}
+    bone = header(**noon, x0020000E="1.2.3.2", x00181210=["Hr60f", "3"])
+    soft = header(**noon, x0020000E="1.2.3.1", x00181210=["Hr38f"])
+    for headers, kernel in (([bone, soft], "Hr38f"), ([bone], "Hr60f\\3"), ([header(**noon)], "")):
+        note_acquisition(session, study, headers)
+        assert session.get_one(Acquisition, study.id).kernel == kernel

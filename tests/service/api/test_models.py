@@ -113,5 +113,6 @@ def test_metrics_tell_how_many_hospitals_have_drifted_in_what(engine: Engine, an
         weeks(session, LOEI, drifts=True, until=wednesday)
     told = anonymous.get("/metrics").text
     assert [line for line in told.splitlines() if line.startswith("hub_drift_alarms{")] == [
-        f'hub_drift_alarms{{alarm="{alarm}"}} 1.0' for alarm in ("scores", "flags", "scanner", "agreement")
+        f'hub_drift_alarms{{alarm="{alarm}"}} 1.0'
+        for alarm in ("scores", "flags", "scanner", "kernel", "embedding", "agreement")
     ]
