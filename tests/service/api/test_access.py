@@ -10,6 +10,7 @@ from service.accounts import Role, Token
 from service.audit import AuditEntry, verify_chain
 from service.db import session_scope
 from tests.service.api.conftest import SignIn
+from tests.service.described import described_routes
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/fhir/metadata"}
@@ -120,18 +121,17 @@ PARAMETERS: dict[str, object] = {
 VENDORS_SEND = (("POST", "dicomweb"), ("POST", "dicomweb-test"))
 
 
-def all_routes(app: FastAPI) -> list[tuple[str, str]]:
-    paths = app.openapi()["paths"]
-    return [(verb.upper(), path) for path, verbs in paths.items() for verb in verbs]
+def all_routes() -> list[tuple[str, str]]:
+    return [(verb.upper(), path) for path, verbs in described_routes().items() for verb in verbs]
 
 
 def fill(path: str) -> str:
     return path.replace(":path", "").format(**PARAMETERS)
 
 
-def test_every_route_but_the_open_ones_asks_for_a_token(app: FastAPI, anonymous: Any) -> None:
+def test_every_route_but_the_open_ones_asks_for_a_token(anonymous: Any) -> None:
     asked = []
-    for method, path in all_routes(app):
+    for method, path in all_routes():
         answer = anonymous.request(method, fill(path), json=BODIES.get(path))
         if path in OPEN:
             assert answer.status_code in (200, 503), path
@@ -159,7 +159,7 @@ def test_another_hospitals_study_is_not_found_by_any_route(
     asked = []
     for role in (Role.RADIOLOGIST, Role.SPECIALIST):
         client = signed_in(role, LOEI)
-        for method, path in all_routes(app):
+        for method, path in all_routes():
             if not {"{uid}", "{study}"} & set(path.split("/")):
                 continue
             theirs = client.request(method, fill(path), json=BODIES.get(path))
@@ -175,11 +175,11 @@ def test_another_hospitals_study_is_not_found_by_any_route(
     assert len(set(asked)) >= 21
 
 
-def test_a_role_without_permission_is_refused(app: FastAPI, signed_in: SignIn) -> None:
+def test_a_role_without_permission_is_refused(signed_in: SignIn) -> None:
     client = signed_in(Role.VENDOR)
     refused = {
         path: client.request(method, fill(path), json=BODIES.get(path)).status_code
-        for method, path in all_routes(app)
+        for method, path in all_routes()
         if path not in OPEN and (method, path.split("/")[1]) not in VENDORS_SEND
     }
     assert refused.pop("/api/v1/me") == refused.pop("/api/v1/hospitals") == 200
