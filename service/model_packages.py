@@ -1,8 +1,10 @@
 """A model package on its way into the hub: copied whole, safe on disk, and proven by its golden studies."""
 
+import json
 import shutil
+import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model.detect import Detector
@@ -10,6 +12,7 @@ from model.stroke import StrokeType
 from model.weights import BadArtefact, load_artefact
 from service.durable import sync, sync_tree
 from service.errors import BadRequest
+from service.model_arrivals import REFUSED
 
 MODELS = "models"
 """In HUB_DATA."""
@@ -78,3 +81,18 @@ def _copied(path: Path, data: Path, folder: Path, threads: int | None) -> TakenI
     sync(target.parent)
     sync(data)
     return taken
+
+
+def main() -> int:
+    """`python -m service.model_packages FOLDER DATA`: `take_in` for who must not load the engines itself."""
+    try:
+        taken = take_in(Path(sys.argv[1]), Path(sys.argv[2]))
+    except BadRequest as refusal:
+        sys.stderr.write(refusal.message)
+        return REFUSED
+    sys.stdout.write(json.dumps(asdict(taken)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

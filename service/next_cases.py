@@ -49,19 +49,22 @@ class NextCase:
     """Of any haemorrhage, where the model is uncertain."""
 
 
-def next_cases(session: Session, viewer: Viewer, *, limit: int = 50) -> list[NextCase]:
-    """What to label next, the most telling first."""
+def next_cases(
+    session: Session, viewer: Viewer, *, limit: int = 50, why: Why | None = None
+) -> list[NextCase]:
+    """What to label next, the most telling first; where `why` is given, only what is offered for that."""
     limit = max(1, min(limit, MOST))
     found: dict[int, NextCase] = {}
-    for study, why, score in (
+    for study, reason, score in (
         *_differed(session, viewer),
         *_shadowed(session, viewer),
         *_unsure(session, viewer),
     ):
         if study.id not in found:
-            found[study.id] = NextCase(study, why, score)
+            found[study.id] = NextCase(study, reason, score)
     taken = set(session.scalars(select(Case.study_id).where(Case.study_id.in_(list(found)))))
-    return [each for number, each in found.items() if number not in taken][:limit]
+    offered = [each for number, each in found.items() if number not in taken]
+    return [each for each in offered if why is None or each.why is why][:limit]
 
 
 def take_next(session: Session, viewer: Viewer, key: Key, uids: Collection[str]) -> Sequence[Case]:

@@ -9,8 +9,10 @@ from model.stroke import StrokeType
 from service.accounts import Viewer
 from service.hospital_thresholds import HospitalThreshold, hospitals_with_thresholds, thresholds_in_force
 from service.hospitals import list_hospitals
-from service.own_thresholds import Own, own_at
+from service.model_gates import standard_at
+from service.own_thresholds import Own
 from service.settings import Settings
+from service.shipped import shipped
 from service.thresholds import Proposal, Reviewed, propose_thresholds, reviewed_scores
 
 
@@ -56,7 +58,8 @@ def standings_at(session: Session, viewer: Viewer, own: Own, hcode: str) -> list
 
 def hospital_standings(session: Session, viewer: Viewer, settings: Settings) -> list[HospitalStanding]:
     """The hospitals that have thresholds of their own for what reads there, or reviews of it."""
-    reads = {each.hcode: own_at(session, settings, each.hcode) for each in list_hospitals(session)}
+    standard = shipped(settings.model)
+    reads = {each.hcode: standard_at(session, each.hcode, standard) for each in list_hospitals(session)}
     reviewed = {
         digest: reviewed_scores(session, viewer, digest, StrokeType.ANY_ICH)
         for digest in {own.digest for own in reads.values()}

@@ -75,9 +75,10 @@ def list_next(
     viewer: Curator,
     session: Look,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+    why: Annotated[Why | None, Query()] = None,
 ) -> Sequence[NextCaseOut]:
     """The studies that the model would learn most from, the most telling first."""
-    found = next_cases(session, viewer, limit=limit)
+    found = next_cases(session, viewer, limit=limit, why=why)
     answer = [
         NextCaseOut(
             study_instance_uid=each.study.study_instance_uid,

@@ -1,4 +1,4 @@
-"""Models over HTTP: which there are, where each reads, and the verbs; `hub models register` takes them in."""
+"""Models over HTTP: which there are, where each reads, and the verbs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -179,7 +179,7 @@ def read_gates(
 @router.post("/{name}/shadow", responses=responses(409))
 def let_shadow(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> ModelOut:
     """Let a model read beside the live one."""
-    return _out(session, shadow_model(session, viewer, name, body.hospitals, reason=body.reason))
+    return model_out(session, shadow_model(session, viewer, name, body.hospitals, reason=body.reason))
 
 
 @router.post("/{name}/promote", responses=responses(409))
@@ -195,16 +195,17 @@ def put_live(request: Request, name: str, body: PromotionIn, viewer: ModelKeeper
         seen=body.live,
         override=body.override,
     )
-    return _out(session, made)
+    return model_out(session, made)
 
 
 @router.post("/{name}/retire", responses=responses(409))
 def retire(name: str, body: MoveIn, viewer: ModelKeeper, session: Work) -> ModelOut:
     """Have a candidate or a shadow read no more."""
-    return _out(session, retire_model(session, viewer, name, body.hospitals, reason=body.reason))
+    return model_out(session, retire_model(session, viewer, name, body.hospitals, reason=body.reason))
 
 
-def _out(session: Session, model: Model) -> ModelOut:
+def model_out(session: Session, model: Model) -> ModelOut:
+    """A model as JSON."""
     return ModelOut(**_columns(model, placements(session)))
 
 

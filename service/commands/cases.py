@@ -140,13 +140,14 @@ def agreement(
 @group.command("next")
 def next_(
     limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=200)] = 20,
+    why: Annotated[next_cases.Why | None, typer.Option(help="Only those offered for this.")] = None,
     take: Annotated[bool, typer.Option(help="Make cases of them; the ML team screens each.")] = False,
 ) -> None:
     """List the studies that the model would learn most from, the most telling first."""
     settings = open_settings()
     engine = open_database(settings)
     with session_scope(engine, write=False) as session:
-        found = next_cases.next_cases(session, OPERATOR, limit=limit)
+        found = next_cases.next_cases(session, OPERATOR, limit=limit, why=why)
     for each in found:
         score = f" {each.score:.2f}" if each.score is not None else ""
         print(f"{each.study.study_instance_uid} {each.study.hcode or '-'} {each.why.value}{score}")
@@ -156,6 +157,20 @@ def next_(
             uids = [each.study.study_instance_uid for each in found]
             made = next_cases.take_next(session, OPERATOR, key, uids)
         print(f"{len(made)} cases, {made[0].id} to {made[-1].id}")
+
+
+@group.command("take")
+def take_(
+    studies: Annotated[list[str], typer.Argument(help="Study Instance UID; one on offer, or any other.")],
+) -> None:
+    """Make cases of studies; the ML team screens each, as no hospital has answered for it."""
+    settings = open_settings()
+    key = open_research_key(settings)
+    with session_scope(open_database(settings)) as session:
+        made = next_cases.take_next(session, OPERATOR, key, studies)
+        numbers = [case.id for case in made]
+    for uid, number in zip(dict.fromkeys(studies), numbers, strict=True):
+        print(f"{uid} is case {number}")
 
 
 @group.command()

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 
 from service.accounts import Permission
 from service.api.access import Browser, Look, Work, note_read
@@ -10,7 +10,7 @@ from service.case_keys import open_research_key
 from service.db import now
 from service.drift import REFERENCE, SHOWN, drift
 from service.hospitals import hospital_names
-from service.next_cases import next_cases, take_next
+from service.next_cases import Why, next_cases, take_next
 from service.web.page import render, see_other, words_of
 from service.web.words import Language
 
@@ -35,12 +35,14 @@ def show_drift(entry: Browser, request: Request, session: Look) -> Response:
 
 
 @router.get("/console/next-cases")
-def show_next(entry: Browser, request: Request, session: Look) -> Response:
+def show_next(
+    entry: Browser, request: Request, session: Look, why: Annotated[Why | None, Query()] = None
+) -> Response:
     """What to label next."""
     viewer = entry.chosen().must(Permission.CURATE)
-    rows = next_cases(session, viewer, limit=OFFERED)
+    rows = next_cases(session, viewer, limit=OFFERED, why=why)
     note_read(request, session, viewer, "case.next.list", detail={"studies": [e.study.id for e in rows]})
-    return render(request, "next_cases.html", viewer, rows=rows)
+    return render(request, "next_cases.html", viewer, rows=rows, whys=list(Why), why=why)
 
 
 @router.post("/console/next-cases")

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Path, Query, Request, Response
+from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
 
 from model.stroke import Decision
 from service.accounts import Permission
 from service.api.access import Browser, Look, Work, note_read
-from service.errors import GatesRefuse
+from service.errors import BadRequest, GatesRefuse
 from service.hospitals import hospital_names, list_hospitals
+from service.model_arrivals import Packed, copy_all, landing, register_zip
 from service.model_states import ModelState
 from service.models import REGION, Model, find_model, list_models, steps_of
 from service.placements import Placement, live_in, placements, retire_model, roll_back, shadow_model, state_in
@@ -68,6 +69,22 @@ def take_back(
     viewer = entry.chosen().must(Permission.MODELS)
     roll_back(session, viewer, [hospital] if hospital else [], reason=reason, seen=live)
     return see_other(request, "/console/models", flash="model_moved")
+
+
+@router.post("/console/models/register")
+def take_package(
+    entry: Browser, request: Request, package: Annotated[UploadFile | None, File()] = None
+) -> Response:
+    """Take a package in; it takes some ten seconds, as it is proven at once."""
+    viewer = entry.chosen().must(Permission.MODELS)
+    settings: Settings = request.app.state.settings
+    if package is None or not package.filename:
+        raise BadRequest("no file was chosen; a package is a zip of its folder")
+    with landing(settings.data) as place:
+        with Packed(place / "package.zip", settings.data, settings.disk_reserve_bytes) as packed:
+            copy_all(package.file, packed)
+        digest = register_zip(request.app.state.engine, viewer, packed.path, settings.data)
+    return see_other(request, f"/console/models/{digest[:12]}", flash="model_registered")
 
 
 @router.get("/console/models/{name}")

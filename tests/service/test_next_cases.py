@@ -56,6 +56,8 @@ def test_disagreements_come_first_then_shadows_then_the_least_sure(session: Sess
         ("1.2.2", Why.UNCERTAIN),
         ("1.2.1", Why.UNCERTAIN),
     ]
+    shadows = next_cases(session, ML, why=Why.SHADOW)
+    assert [each.study.study_instance_uid for each in shadows] == ["1.2.3"]
     here = Viewer("ml-udon", Role.ML, UDON)
     assert "1.2.2" not in [uid for uid, _ in offered(session, here)]
     settle(session, ML, disagreements(session, ML)[0].review.id, Conclusion.REVIEW_WRONG)

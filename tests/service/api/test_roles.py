@@ -243,6 +243,7 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/next-cases",
             "POST /api/v1/next-cases",
             "GET /api/v1/models",
+            "POST /api/v1/models",
             "POST /api/v1/models/evaluations",
             "POST /api/v1/models/rollback",
             "GET /api/v1/models/{name}/gates",

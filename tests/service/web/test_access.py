@@ -128,6 +128,7 @@ RULES: dict[str, set[Role]] = {
     "GET /console/thresholds/{hcode}": {Role.ML, Role.ADMIN},
     "POST /console/thresholds/{hcode}/{verb}": {Role.ML, Role.ADMIN},
     "GET /console/models/{name}": {Role.ML, Role.ADMIN},
+    "POST /console/models/register": {Role.ML, Role.ADMIN},
     "POST /console/models/rollback": {Role.ML, Role.ADMIN},
     "POST /console/models/{name}/{verb}": {Role.ML, Role.ADMIN},
     "GET /console": {Role.ADMIN},

@@ -20,6 +20,7 @@ def test_a_disagreement_is_chosen_and_becomes_a_case(engine: Engine, enter: Ente
         study = analysed(session)
         review_finding(session, study, OPERATOR, Verdict.CORRECT, present=[StrokeType.SAH])
     assert "รังสีแพทย์เห็นต่างจากแบบจำลอง" in team.get("/console/next-cases").text
+    assert 'value="1.2.3"' not in team.get("/console/next-cases?why=shadow").text
     drifting = team.get("/console/drift").text
     assert UDON in drifting
     assert "น้อยเกินไป" in drifting
