@@ -24,7 +24,8 @@ from sqlalchemy import Engine, func, select
 from benchmarks.table import Bar, at_most
 from service.accounts import OPERATOR
 from service.alert_deliveries import AlertDelivery, TellState
-from service.alerts import Alert, AlertKind, AlertState, acknowledge, raise_alert
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind, acknowledge, raise_alert
 from service.contacts import Way, add_contact
 from service.db import make_engine, now, session_scope, upgrade
 from service.hospitals import list_hospitals, seed_hospitals

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from service import audit
 from service.accounts import Viewer
 from service.alert_deliveries import AlertDelivery, withdraw_messages
+from service.alert_states import AlertMove, AlertState, alert_after
 from service.db import Base, Id, UtcDateTime, locked, now, words
 from service.errors import NotFound
 from service.grants import Because, end_grants
@@ -44,19 +45,6 @@ OF_STUDY: Final = frozenset({AlertKind.FLAG, AlertKind.REFUSED_WORK})
 """Of a study and nothing else: the hub hospital that is told may open it."""
 SEEN_AFTER: Final = timedelta(hours=12)
 """So long after somebody answered, or nobody did, the hub hospital still sees the study."""
-
-
-class AlertState(StrEnum):
-    """Where an alert stands."""
-
-    RINGING = "ringing"
-    ACKNOWLEDGED = "acknowledged"
-    TOLD = "told"
-    """It waits for nobody's answer."""
-    UNANSWERED = "unanswered"
-    """The whole ladder was told, again and again, and nobody answered."""
-    WITHDRAWN = "withdrawn"
-    """What it said is not so any more, and nobody had answered until then."""
 
 
 class Withdrawal(StrEnum):
@@ -256,10 +244,11 @@ def close_sight(session: Session, alert: Alert, actor: str, at: datetime) -> Non
 
 
 def _answer(session: Session, alert: Alert, who: str, through: Through, at: datetime | None) -> None:
-    if alert.state in (AlertState.ACKNOWLEDGED, AlertState.WITHDRAWN):
+    answered = alert_after(alert.state, AlertMove.ANSWER)
+    if answered is alert.state:
         return
     moment = at or now()
-    alert.state, alert.next_at = AlertState.ACKNOWLEDGED, None
+    alert.state, alert.next_at = answered, None
     alert.acknowledged_at, alert.acknowledged_by = moment, who
     alert.acknowledged_through = through.value
     withdraw_messages(session, alert.id)

@@ -22,7 +22,8 @@ from service.alert_deliveries import (
     queue_message,
     withdraw_messages,
 )
-from service.alerts import Alert, AlertKind, AlertState, Withdrawal, close_sight, raise_alert
+from service.alert_states import AlertMove, alert_after
+from service.alerts import Alert, AlertKind, Withdrawal, close_sight, raise_alert
 from service.contacts import Contact, Way
 from service.db import locked, now
 from service.studies import Study
@@ -98,8 +99,9 @@ def correct_contact(session: Session, alert: Alert, told: AlertDelivery, at: dat
 
 
 def _withdraw(session: Session, alert: Alert, because: Withdrawal, actor: str, at: datetime) -> None:
-    if alert.state is not AlertState.ACKNOWLEDGED:
-        alert.state, alert.next_at = AlertState.WITHDRAWN, None
+    withdrawn = alert_after(alert.state, AlertMove.WITHDRAW)
+    if withdrawn is not alert.state:
+        alert.state, alert.next_at = withdrawn, None
         close_sight(session, alert, actor, at)
     alert.withdrawn_at, alert.withdrawn_because = at, because
     withdraw_messages(session, alert.id)

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from service import audit
 from service.alert_deliveries import note_in_app, queue_message
-from service.alerts import CALM, OF_STUDY, Alert, AlertState, close_sight
+from service.alert_states import AlertMove, AlertState, alert_after
+from service.alerts import CALM, OF_STUDY, Alert, close_sight
 from service.contacts import Contact, contacts_of_hospital, contacts_of_people
 from service.db import now, session_scope
 from service.grants import Because, grant_study
@@ -95,7 +96,7 @@ class Ladder:
         self._tell(session, alert, at, pages_alone=rule is not None)
         alert.hop += 1
         if alert.kind in CALM or rule is Rule.REPEATED:
-            alert.state, alert.next_at = AlertState.TOLD, None
+            alert.state, alert.next_at = alert_after(alert.state, AlertMove.TELL), None
         else:
             alert.next_at = self._due(alert)
 
@@ -135,7 +136,7 @@ class Ladder:
         return alert.raised_at + timedelta(minutes=steps[-1] * (taken - len(steps) + 1))
 
     def _give_up(self, session: Session, alert: Alert, at: datetime) -> None:
-        alert.state, alert.next_at = AlertState.UNANSWERED, None
+        alert.state, alert.next_at = alert_after(alert.state, AlertMove.GIVE_UP), None
         close_sight(session, alert, HUB, at)
         detail: audit.Detail = {"alert": alert.id, "hcode": alert.hcode, "to": alert.hub}
         audit.record(session, HUB, "alert.unanswered", study_id=alert.study_id, detail=detail)

@@ -24,7 +24,8 @@ from service.alert_deliveries import (
     next_message,
     settle_message,
 )
-from service.alerts import Alert, AlertKind, AlertState, Withdrawal
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind, Withdrawal
 from service.arrivals import clean
 from service.case_numbers import case_number
 from service.channels.message import Channel, Destination, Later, Message, Refused, Unreachable

@@ -13,7 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.alert_budget import judged_flags
-from service.alerts import CALM, Alert, AlertKind, AlertState
+from service.alert_states import AlertState
+from service.alerts import CALM, Alert, AlertKind
 from service.thai_time import THAILAND
 
 NIGHT: Final = (22, 6)

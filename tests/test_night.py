@@ -22,7 +22,8 @@ from model.phantom import Lesion, simulate_head
 from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from pacs_gateway.headers import read_header
 from service.accounts import OPERATOR
-from service.alerts import Alert, AlertState
+from service.alert_states import AlertState
+from service.alerts import Alert
 from service.contacts import Way, add_contact
 from service.db import now, session_scope
 from service.roles import Role

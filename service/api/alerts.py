@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from service.alert_deliveries import TellState, messages_of
-from service.alerts import Alert, AlertKind, AlertState, Withdrawal, acknowledge, find_alert, list_alerts
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind, Withdrawal, acknowledge, find_alert, list_alerts
 from service.api.access import Look, OnCall, Work, note_read
 from service.api.problems import responses
 from service.case_numbers import case_number

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from service.alerts import AlertState, acknowledge_by_link, alert_of_link
+from service.alert_states import AlertState
+from service.alerts import acknowledge_by_link, alert_of_link
 from service.api.access import Look, Work
 from service.api.csrf import OwnForm
 from service.case_numbers import case_number

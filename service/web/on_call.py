@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from service.accounts import Permission, Viewer
 from service.alert_deliveries import AlertDelivery, messages_of
-from service.alerts import Alert, AlertState, Through, acknowledge, find_alert, list_alerts
+from service.alert_states import AlertState
+from service.alerts import Alert, Through, acknowledge, find_alert, list_alerts
 from service.api.access import Look, OnCall, Work, note_read
 from service.case_numbers import case_number
 from service.contacts import (

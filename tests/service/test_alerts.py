@@ -11,10 +11,10 @@ from model.stroke import Refusal, StrokeType
 from service import circuits
 from service.accounts import OPERATOR, Role, Viewer, add_account
 from service.alert_deliveries import TellState
+from service.alert_states import AlertState
 from service.alerts import (
     Alert,
     AlertKind,
-    AlertState,
     Through,
     acknowledge,
     acknowledge_by_link,

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from service.accounts import Role, Viewer
-from service.alerts import Alert, AlertKind, AlertState
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind
 from service.audit import AuditEntry
 from service.consult_clock import ConsultClock
 from service.consult_details import Advice, ConsultDetails, Imaging, Outcome, Thrombolysis

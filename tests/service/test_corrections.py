@@ -8,11 +8,11 @@ from sqlalchemy import Engine, select
 from model.stroke import Decision, StrokeType
 from service.accounts import OPERATOR, Role, Viewer
 from service.alert_deliveries import AlertDelivery, TellState
+from service.alert_states import AlertState
 from service.alerts import (
     SEEN_AFTER,
     Alert,
     AlertKind,
-    AlertState,
     Withdrawal,
     acknowledge,
     acknowledge_by_link,

@@ -5,7 +5,8 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.alerts import Alert, AlertKind, AlertState
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind
 from service.referral_alerts import late_referrals, tell_late
 from service.referral_states import Reason, Verb
 from service.referral_steps import ANSWER_WITHIN, accept_referral, move_referral, open_referral

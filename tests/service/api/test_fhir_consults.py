@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine, select
 
 from service.accounts import Role
-from service.alerts import Alert, AlertKind, AlertState
+from service.alert_states import AlertState
+from service.alerts import Alert, AlertKind
 from service.consults import Consult
 from service.db import session_scope
 from service.fhir.consult_terms import INPUT, OUTPUT
