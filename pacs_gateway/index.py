@@ -71,6 +71,9 @@ ADDED_COLUMNS = (
 )
 """Columns that an index made by an earlier version lacks: table, column, declaration."""
 BUSY_SECONDS = 30
+CACHE_KB = 512
+"""Of pages for each connection: rows are added at the end and read once, the kernel keeps the rest as well.
+With SQLite's 2 MB the listener's memory grew by as much over some ten thousand associations."""
 
 
 class _Pending(Generic[T]):
@@ -115,6 +118,7 @@ class Index:
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         return connection
 
     def write(self, operation: Operation[T], *, to_disk: bool = False) -> T:

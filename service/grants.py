@@ -6,7 +6,7 @@ A hub hospital sees a study too that it was alerted about, because nobody nearer
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, Select, String, or_, select
+from sqlalchemy import ForeignKey, Index, Select, String, bindparam, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service import audit
@@ -87,7 +87,9 @@ def end_grants(
 
 def granted_studies(hcode: str) -> Select[int]:
     """The numbers of the studies that are shown to a hospital now."""
-    open_now = or_(StudyGrant.until.is_(None), StudyGrant.until > now())
+    # asked for at each execution, so that a statement may be made once for a viewer
+    moment = bindparam(None, callable_=now, type_=UtcDateTime(), unique=True)
+    open_now = or_(StudyGrant.until.is_(None), StudyGrant.until > moment)
     return select(StudyGrant.study_id).where(StudyGrant.hcode == hcode, open_now)
 
 

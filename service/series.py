@@ -1,9 +1,10 @@
 """Series: the instances of a study's current revision, and where their files are kept."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Text, UniqueConstraint, bindparam, select
+from sqlalchemy import ForeignKey, Text, UniqueConstraint, bindparam, cast, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.arrivals import clean
@@ -30,6 +31,11 @@ class Series(Base):
 # made once: every frame that a viewer asks for begins with it
 _OF_STUDY = select(Series).where(Series.study_id == bindparam("study")).order_by(Series.id)
 _ONE = _OF_STUDY.where(Series.series_instance_uid == bindparam("series"))
+_ROWS = Series.__table__.c
+_TEXT = select(cast(_ROWS.instances, Text)).where(
+    _ROWS.study_id == bindparam("study"), _ROWS.series_instance_uid == bindparam("series")
+)
+_DECODER = json.JSONDecoder()
 
 
 def series_of(session: Session, study_id: int, *, only: str | None = None) -> Sequence[Series]:
@@ -37,6 +43,18 @@ def series_of(session: Session, study_id: int, *, only: str | None = None) -> Se
     if only is None:
         return session.scalars(_OF_STUDY, {"study": study_id}).all()
     return session.scalars(_ONE, {"study": study_id, "series": only}).all()
+
+
+def instance_of(
+    session: Session, study_id: int, series_instance_uid: str, sop_instance_uid: str
+) -> list[Any] | None:
+    """One instance as `Series.instances` holds it, the first of its UID; its neighbours are not decoded."""
+    text = session.scalar(_TEXT, {"study": study_id, "series": series_instance_uid}) or ""
+    at = text.find("[" + json.dumps(sop_instance_uid, ensure_ascii=False) + ",")
+    if at < 0:
+        return None
+    row: list[Any] = _DECODER.raw_decode(text, at)[0]
+    return row
 
 
 def storage_keys(session: Session, study_id: int) -> list[str]:

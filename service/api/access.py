@@ -100,6 +100,7 @@ def needs(permission: Permission) -> Any:
     async def check(viewer: Annotated[Viewer, Depends(enter, scope="function")]) -> Viewer:
         return viewer.must(permission)  # not worth a thread
 
+    check.permission = permission  # type: ignore[attr-defined]  # for the routes that ask for it themselves
     return Depends(check, scope="function")
 
 

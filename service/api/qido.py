@@ -11,13 +11,19 @@ from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.searching import BadSearch, Match, Search, read_search
 from service.accounts import Permission, Viewer
 from service.api.access import Look, Reader, note_read
+from service.api.lean import LeanRoute
 from service.api.problems import responses
 from service.descriptions import DICOMWEB, without_identity, write_json
 from service.errors import BadSyntax
 from service.imaging_headers import instance_headers, series_attributes
 from service.imaging_search import FoundStudy, search_studies, study_attributes
 
-router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(400, 401, 403, 404, 422, 503))
+router = APIRouter(
+    prefix=DICOMWEB,
+    tags=["dicomweb"],
+    route_class=LeanRoute,
+    responses=responses(400, 401, 403, 404, 422, 503),
+)
 
 MEDIA_TYPE = "application/dicom+json"
 SERIES_TAGS = frozenset({"00080060", "0008103E", "0020000E", "00200011", "00201209"})

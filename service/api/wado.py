@@ -17,6 +17,7 @@ from pacs_gateway.transcode import CannotTranscode, to_explicit
 from service.accounts import Permission, Viewer
 from service.api.accepting import DICOM, EXPLICIT, accepted, dicom_form, frames_as_stored
 from service.api.access import IdentityReader, Look, Reader, note_read
+from service.api.lean import LeanRoute
 from service.api.problems import responses
 from service.api.qido import MEDIA_TYPE, Uid
 from service.descriptions import (
@@ -28,14 +29,19 @@ from service.descriptions import (
     write_json,
 )
 from service.errors import NotAcceptable, NotFound
-from service.imaging import StoredInstance, instances_of, made_series
+from service.imaging import StoredInstance, find_instance, instances_of, made_series
 from service.imaging_headers import ensure_description
 from service.result_objects import as_instances
-from service.sight import find_study
+from service.sight import find_study, find_study_number
 from service.storage import Storage
 from service.studies import Study
 
-router = APIRouter(prefix=DICOMWEB, tags=["dicomweb"], responses=responses(401, 403, 404, 406, 422, 503))
+router = APIRouter(
+    prefix=DICOMWEB,
+    tags=["dicomweb"],
+    route_class=LeanRoute,
+    responses=responses(401, 403, 404, 406, 422, 503),
+)
 
 CHUNK = 1 << 20
 
@@ -94,7 +100,8 @@ def retrieve_frames(
     study: Uid, series: Uid, instance: Uid, numbers: Numbers, request: Request, viewer: Reader, session: Look
 ) -> Response:
     """Frames of one instance, as stored where that is accepted, else uncompressed."""
-    found, path = stored_file(request, viewer, session, study, series, instance)
+    number, [row] = _rows(session, viewer, study, series, instance)
+    path = request.app.state.storage.path(row.storage_key)
     wanted = [int(number) for number in numbers.split(",")]
     try:
         frames = read_frames(path, wanted)
@@ -104,7 +111,7 @@ def retrieve_frames(
         raise NotFound(str(error)) from None
     except CannotTranscode as error:
         raise NotAcceptable(f"{error}; ask for transfer-syntax=* to have it as it is stored") from None
-    note_read(request, session, viewer, "dicomweb.frames", study_id=found.id)
+    note_read(request, session, viewer, "dicomweb.frames", study_id=number)
     return _frames_answer(frames)
 
 
@@ -137,20 +144,22 @@ def _retrieve(
     series: str | None = None,
     instance: str | None = None,
 ) -> Response:
-    found = find_study(session, study, viewer)
-    rows = instances_of(session, found, series=series, instance=instance)
+    number, rows = _rows(session, viewer, study, series, instance)
     syntaxes = {row.transfer_syntax_uid for row in rows}
     form = dicom_form(accepted(request), syntaxes, single=instance is not None)
     storage: Storage = request.app.state.storage
     if not form.as_stored and instance is not None:
         _check_transcodes(storage.path(rows[0].storage_key))
-    note_read(request, session, viewer, "dicomweb.retrieve", study_id=found.id)
+    note_read(request, session, viewer, "dicomweb.retrieve", study_id=number)
     if not form.multipart:
         content = next(_contents(storage, rows, as_stored=form.as_stored))
         return Response(content, media_type=DICOM)
     boundary = secrets.token_hex(16)
     parts = _parts(_contents(storage, rows, as_stored=form.as_stored), boundary)
-    return StreamingResponse(parts, media_type=f'multipart/related; type="{DICOM}"; boundary={boundary}')
+    media_type = f'multipart/related; type="{DICOM}"; boundary={boundary}'
+    if instance is not None:
+        return Response(b"".join(parts), media_type=media_type)
+    return StreamingResponse(parts, media_type=media_type)
 
 
 def _check_transcodes(path: FilePath) -> None:
@@ -208,6 +217,22 @@ def _metadata(request: Request, viewer: Viewer, session: Session, study: str, se
     if not viewer.may(Permission.READ_IDENTITY):
         content = write_json([without_identity(each) for each in json.loads(content)])
     return Response(content, media_type=MEDIA_TYPE)
+
+
+def _rows(
+    session: Session, viewer: Viewer, study: str, series: str | None, instance: str | None
+) -> tuple[int, Sequence[StoredInstance]]:
+    """The number of a study in the viewer's sight, and the instances asked for.
+
+    Raises:
+        NotFound: the viewer sees none.
+    """
+    if series is not None and instance is not None:
+        number = find_study_number(session, study, viewer)
+        if row := find_instance(session, number, series, instance):
+            return number, [row]  # nearly always: a hospital sent it
+    found = find_study(session, study, viewer)
+    return found.id, instances_of(session, found, series=series, instance=instance)
 
 
 def stored_file(

@@ -1,5 +1,7 @@
 """Sight: a hospital that was shown a study sees that one, read only, everywhere, and no other."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -8,13 +10,15 @@ from model.stroke import StrokeType
 from pacs_gateway.searching import read_search
 from service.accounts import OPERATOR, Role, Viewer
 from service.audit import AuditEntry
+from service.db import now
 from service.errors import NotFound
 from service.grants import Because, StudyGrant, end_grants, grant_study
 from service.imaging_search import search_studies
 from service.patient_search import find_patients, other_studies
-from service.sight import find_own_study, find_study, owns
+from service.sight import find_own_study, find_study, find_study_number, owns
 from service.states import StudyState
 from service.worklist import worklist
+from tests.pacs import await_condition
 from tests.service.factories import HN, LOEI, NAME, UDON, analysed
 
 HELPER = Viewer("malee", Role.SPECIALIST, LOEI)
@@ -78,6 +82,49 @@ class TestSeeing:
         assert len(three.scalars(select(StudyGrant)).all()) == 1
         actions = three.scalars(select(AuditEntry.action).where(AuditEntry.actor == "somchai")).all()
         assert actions == ["study.shown", "study.hidden", "study.shown"]
+
+
+class TestNumber:
+    """`find_study_number` keeps a statement for each viewer; what it finds follows the rows all the same."""
+
+    def same(self, session: Session, uid: str = "1.2.3") -> bool:
+        """Whether the helper sees the study, by both ways."""
+        seen = []
+        for find in (
+            lambda: find_study(session, uid, HELPER).id,
+            lambda: find_study_number(session, uid, HELPER),
+        ):
+            try:
+                seen.append(find())
+            except NotFound:
+                seen.append(None)
+        assert seen[0] == seen[1]
+        return seen[0] is not None
+
+    def test_a_study_is_seen_from_its_showing_to_its_end(self, three: Session) -> None:
+        assert not self.same(three)
+        show(three)
+        assert self.same(three)
+        assert not self.same(three, "1.2.4")
+        assert self.same(three, "8.8.8")
+        end_grants(three, because=CONSULT, subject=1, actor=OWNER.username)
+        assert not self.same(three)
+
+    def test_an_end_that_lies_ahead_comes_by_itself(self, three: Session) -> None:
+        show(three)
+        assert self.same(three)  # the statement is made before the end
+        soon = now() + timedelta(seconds=0.3)
+        end_grants(three, because=CONSULT, subject=1, actor=OWNER.username, at=soon)
+
+        def is_hidden() -> bool:
+            try:
+                find_study_number(three, "1.2.3", HELPER)
+            except NotFound:
+                return True
+            return False
+
+        await_condition(is_hidden, "the end")
+        assert now() >= soon
 
 
 class TestLists:

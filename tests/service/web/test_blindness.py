@@ -64,7 +64,9 @@ def test_nothing_of_the_study_is_shown_until_it_is_read(someone: Person, engine:
         "",
         "[]",
     )
-    assert someone.client.get(f"/dicomweb/studies/{UID}/metadata").status_code == 409
+    instance = "series/1.2.3.1/instances/1.2.3.1.1"
+    for path in ("metadata", instance, f"{instance}/frames/1"):
+        assert someone.client.get(f"/dicomweb/studies/{UID}/{path}").status_code == 409, path
     with session_scope(engine) as session:
         turn = session.scalars(select(Assignment).where(Assignment.reader == ME)).one()
         save_label(session, reader(ME), turn.id, entered(NORMAL), IMAGES)
