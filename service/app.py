@@ -15,6 +15,7 @@ from pacs_gateway.inbox import Inbox
 from pacs_gateway.trials import TrialInbox
 from service.api import (
     accounts,
+    adjudications,
     alerts,
     audit,
     callers,
@@ -148,6 +149,7 @@ PARTS = (
     case_batches,
     cases,
     labels,
+    adjudications,
     datasets,
     models,
     model_packages,

@@ -6,6 +6,7 @@ NAMES = (
     "account_hospitals",
     "accounts",
     "acquisitions",
+    "adjudication_drafts",
     "adjudications",
     "alert_deliveries",
     "alerts",

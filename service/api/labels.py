@@ -5,15 +5,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from labeling.completeness import Images
 from labeling.labels import Label
-from model.stroke import StrokeType
 from service.accounts import Viewer
-from service.adjudications import Dispute, adjudicate, disputes, find_dispute
+from service.adjudications import find_dispute
 from service.api.access import LabelReader, Look, Work, note_read
 from service.api.bodies import read_whole
 from service.api.drawings import drawn_slice
@@ -65,37 +64,10 @@ class ReadOut(BaseModel):
     at: datetime
 
 
-class DisputeOut(BaseModel):
-    """A case on which readers differ, with what each said and not who they are."""
-
-    number: int
-    disputed: list[StrokeType]
-    soft: dict[StrokeType, float]
-    reads: list[Label]
-    slices: SlicesOut
-
-
 class MaskOut(BaseModel):
     """A mask that is kept; a region of kind `seg` names it so."""
 
     mask: str
-
-
-class AdjudicationIn(BaseModel):
-    """What an adjudicator decides."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    label: dict[str, Any]
-    comment: str = Field(default="", max_length=2000)
-
-
-class AdjudicationOut(BaseModel):
-    """A decision."""
-
-    number: int
-    case: int
-    at: datetime
 
 
 @router.get("/labels/next", responses={204: {"description": "everything is read"}})
@@ -129,20 +101,7 @@ def draw_slice(
 ) -> Response:
     """Slice N from the bottom as a picture of 512 pixels a side: pixels only, nothing of the header."""
     turn = find_assignment(session, viewer, number)
-    return _picture(request, session, viewer, turn.case_id, n, window)
-
-
-@router.get("/adjudications/{number}/slices/{n}.webp", response_class=Response)
-def draw_disputed_slice(
-    request: Request,
-    number: int,
-    n: Annotated[int, Path(ge=1, le=10_000)],
-    viewer: LabelReader,
-    session: Look,
-    window: Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")] = "40,80",
-) -> Response:
-    """Slice N of a case that waits for the viewer as adjudicator."""
-    return _picture(request, session, viewer, find_dispute(session, viewer, number).case.id, n, window)
+    return picture_of(request, session, viewer, turn.case_id, n, window)
 
 
 @router.put("/labels/{number}/draft", responses=responses(409))
@@ -155,14 +114,7 @@ def keep_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: 
 async def keep_painted(request: Request, number: int, viewer: LabelReader) -> MaskOut:
     """Keep what was painted onto one slice: a PNG of its size, whose alpha or white is the finding."""
     content = await read_whole(request, LARGEST)
-    return await run_in_threadpool(_keep_mask, request, viewer, number, content, disputed=False)
-
-
-@router.post("/adjudications/{number}/masks", status_code=201, responses=responses(413), openapi_extra=PNG)
-async def keep_disputed_mask(request: Request, number: int, viewer: LabelReader) -> MaskOut:
-    """The same for a case that waits for the viewer as adjudicator."""
-    content = await read_whole(request, LARGEST)
-    return await run_in_threadpool(_keep_mask, request, viewer, number, content, disputed=True)
+    return await run_in_threadpool(keep_sent_mask, request, viewer, number, content, disputed=False)
 
 
 @router.get("/labels/{number}/masks/{name}.png", response_class=Response)
@@ -186,49 +138,22 @@ def hand_in(
 ) -> ReadOut:
     """Hand in a read of the schema r8-ncct-1.0; again corrects it, and both stay."""
     turn = find_assignment(session, viewer, number)
-    images = _images(request, session, turn.case_id)
+    images = images_for(request, session, turn.case_id)
     check_masks(parse_label(body), request.app.state.storage)
     read = save_label(session, viewer, number, body, images)
     return ReadOut(number=read.id, supersedes=read.supersedes, at=read.at)
 
 
-@router.get("/adjudications")
-def list_disputes(request: Request, viewer: LabelReader, session: Look) -> Sequence[DisputeOut]:
-    """Cases that wait for the viewer as adjudicator, the oldest first."""
-    found = disputes(session, viewer)
-    answer = [_dispute_out(request, session, each) for each in found]
-    note_read(request, session, viewer, "case.disputes", detail={"cases": [d.case.id for d in found]})
-    return answer
-
-
-@router.get("/adjudications/{number}")
-def read_dispute(request: Request, number: int, viewer: LabelReader, session: Look) -> DisputeOut:
-    """One case that waits for the viewer as adjudicator."""
-    found = find_dispute(session, viewer, number)
-    answer = _dispute_out(request, session, found)
-    note_read(request, session, viewer, "case.dispute", study_id=found.case.study_id, detail={"case": number})
-    return answer
-
-
-@router.post("/adjudications/{number}", status_code=201)
-def decide(
-    request: Request, number: int, body: AdjudicationIn, viewer: LabelReader, session: Work
-) -> AdjudicationOut:
-    """Decide a case on which readers differ."""
-    find_dispute(session, viewer, number)
-    images = _images(request, session, number)
-    check_masks(parse_label(body.label), request.app.state.storage)
-    made = adjudicate(session, viewer, number, body.label, images, comment=body.comment)
-    return AdjudicationOut(number=made.id, case=number, at=made.at)
-
-
-def _keep_mask(request: Request, viewer: Viewer, number: int, content: bytes, *, disputed: bool) -> MaskOut:
+def keep_sent_mask(
+    request: Request, viewer: Viewer, number: int, content: bytes, *, disputed: bool
+) -> MaskOut:
+    """Keep what was painted onto a slice of a read, or of a case that waits for an adjudicator."""
     with session_scope(request.app.state.engine, write=False) as session:
         if disputed:
             case_id = find_dispute(session, viewer, number).case.id
         else:
             case_id = find_assignment(session, viewer, number).case_id
-        images = _images(request, session, case_id)
+        images = images_for(request, session, case_id)
     storage = request.app.state.storage
     return MaskOut(mask=keep_mask(storage, content, rows=images.rows, columns=images.columns))
 
@@ -247,14 +172,15 @@ def _turn_out(request: Request, session: Session, reader: str, turn: Assignment)
         number=turn.id,
         done=own.done,
         total=own.total,
-        slices=_slices(_images(request, session, turn.case_id)),
+        slices=plain_slices(images_for(request, session, turn.case_id)),
         draft=parse_label(draft.label) if draft else None,
     )
 
 
-def _picture(
+def picture_of(
     request: Request, session: Session, viewer: Viewer, case_id: int, n: int, window: str
 ) -> Response:
+    """Slice N of a case as a picture, and in the audit."""
     case = session.get_one(Case, case_id)
     study, slices = session.get_one(Study, case.study_id), slices_of(session, case)
     if n > len(slices):
@@ -268,22 +194,14 @@ def _picture(
     return Response(drawn, media_type="image/webp")
 
 
-def _dispute_out(request: Request, session: Session, dispute: Dispute) -> DisputeOut:
-    return DisputeOut(
-        number=dispute.case.id,
-        disputed=list(dispute.consensus.disputed),
-        soft=dict(dispute.consensus.soft),
-        reads=[parse_label(read.label) for read in dispute.reads],
-        slices=_slices(_images(request, session, dispute.case.id)),
-    )
-
-
-def _images(request: Request, session: Session, case_id: int) -> Images:
+def images_for(request: Request, session: Session, case_id: int) -> Images:
+    """The slices of a case, under the pseudonyms that readers see."""
     key = open_research_key(request.app.state.settings)
     return images_of(session, session.get_one(Case, case_id), request.app.state.storage, key)
 
 
-def _slices(images: Images) -> SlicesOut:
+def plain_slices(images: Images) -> SlicesOut:
+    """Slices as JSON."""
     return SlicesOut(sop_uids=images.sop_uids, rows=images.rows, columns=images.columns)
 
 

@@ -9,6 +9,7 @@ from labeling.completeness import NEEDS_EXTENT
 from labeling.labels import KINDS, Issue, Region, Territory, Triage, Vessel, findings_of
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
+from service.adjudication_drafts import adjudication_draft_of
 from service.adjudications import disputes
 from service.api.access import Browser, Look, note_read
 from service.assignments import Assignment, find_assignment, next_case, progress
@@ -78,7 +79,9 @@ def show_dispute(entry: Browser, request: Request, session: Look) -> Response:
         (letter, findings_of(parse_label(read.label)))
         for letter, read in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", waiting[0].reads, strict=False)
     ]
-    form = {"api": f"/api/v1/adjudications/{case.id}", "next": "/adjudicate", "drafts": False}
+    form = {"api": f"/api/v1/adjudications/{case.id}", "next": "/adjudicate", "judges": True}
+    draft = adjudication_draft_of(session, viewer, case.id)
+    entered = draft.label if draft else {}
     values = _form(request, session, case) | {"disputed": waiting[0].consensus.disputed, "said": said}
     note_read(request, session, viewer, "case.dispute", study_id=case.study_id, detail={"case": case.id})
     return render(
@@ -90,7 +93,7 @@ def show_dispute(entry: Browser, request: Request, session: Look) -> Response:
         title="adjudicate.title",
         left=len(waiting),
         waiting=0,
-        entered={},
+        entered=entered,
         **values,
     )
 
@@ -110,7 +113,7 @@ def _show(request: Request, session: Session, viewer: Viewer, turn: Assignment |
             waiting=waiting,
         )
     case = session.get_one(Case, turn.case_id)
-    form = {"api": f"/api/v1/labels/{turn.id}", "next": "/label", "drafts": True}
+    form = {"api": f"/api/v1/labels/{turn.id}", "next": "/label", "judges": False}
     values, entered = _form(request, session, case), _entered(session, turn)
     note_read(request, session, viewer, "case.show", study_id=case.study_id, detail={"read": turn.id})
     return render(

@@ -11,7 +11,7 @@
   const status = page.querySelector("[data-status]");
   const refused = page.querySelector("[data-refused]");
   const api = page.dataset.label;
-  const drafts = "drafts" in page.dataset; // an adjudicator has none, and sends a comment of its own
+  const judges = "judges" in page.dataset; // an adjudicator sends a comment of its own
   const headers = { "Content-Type": "application/json", ...JSON.parse(document.body.getAttribute("hx-headers")) };
   const box = page.querySelector("[data-box]");
   const brush = window.makeBrush({ page, api, headers, place: () => ({ finding: box.value, sop_uid: uids[slice - 1] }), changed: () => changed() });
@@ -103,7 +103,7 @@
   }
 
   async function send(method, path) {
-    const answer = await fetch(api + path, { method, headers, body: JSON.stringify(drafts ? collect() : { label: collect(), comment: value("comment") || "" }) });
+    const answer = await fetch(api + path, { method, headers, body: JSON.stringify(judges && !path ? { label: collect(), comment: value("comment") || "" } : collect()) });
     return [answer.ok, answer.ok ? await answer.json() : (await answer.json().catch(() => ({}))).detail || String(answer.status)];
   }
 
@@ -118,7 +118,7 @@
     status.textContent = "…";
     status.dataset.state = "open";
     clearTimeout(pending);
-    if (drafts) pending = setTimeout(save, 800);
+    pending = setTimeout(save, 800);
     drawExtents();
   }
 

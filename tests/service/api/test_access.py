@@ -84,6 +84,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/labels/{number}/draft": {},
     "/api/v1/labels/{number}": {},
     "/api/v1/adjudications/{number}": {"label": {}},
+    "/api/v1/adjudications/{number}/draft": {},
     "/api/v1/peers": {"name": "p", "ae_title": "PACS", "host": "10.8.1.5", "port": 104},
     "/api/v1/peers/{name}": {"port": 104},
     "/api/v1/neighbours": {"name": "b", "url": "https://b.example", "hospitals": [LOEI]},

@@ -134,6 +134,8 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/adjudications",
             "GET /api/v1/adjudications/{number}",
             "POST /api/v1/adjudications/{number}",
+            "PUT /api/v1/adjudications/{number}/draft",
+            "GET /api/v1/adjudications/{number}/masks/{name}.png",
             "GET /api/v1/adjudications/{number}/slices/{n}.webp",
             "GET /api/v1/labels/{number}/slices/{n}.webp",
             "GET /api/v1/labels/next",

@@ -16,6 +16,7 @@ from labeling.assignment import Design, Reader
 from labeling.splits import Shares
 from model.stroke import StrokeType
 from service.accounts import Role, add_account
+from service.adjudication_drafts import AdjudicationDraft
 from service.assignments import assign_cases, next_case
 from service.case_images import images_of
 from service.case_keys import open_research_key
@@ -24,9 +25,10 @@ from service.db import session_scope
 from service.masks import read_mask
 from service.reads import Read, ReadDraft, newest_reads, save_label
 from service.settings import Settings
+from tests.service.api.test_cases import painting
 from tests.service.factories import UDON
 from tests.service.labelling import BLEED, ML, NORMAL, entered, reader, with_images
-from tests.service.web.conftest import PASSWORD, Enter
+from tests.service.web.conftest import MARK, PASSWORD, Enter
 from tests.service.web.days import chromium
 
 pytestmark = pytest.mark.one_database  # a page has no query of its own
@@ -155,6 +157,26 @@ def test_an_adjudicator_sees_what_was_said_and_not_by_whom(
     assert "สิ่งที่ผู้อ่านบอก" in page
     assert "reader-one" not in page
     assert "ไม่มีกรณีที่รอคุณ" in enter(Role.ADMIN).get("/adjudicate").text
+
+    # what they have entered and painted is there again when the page opens again, and gone once decided
+    api, found = f"/api/v1/adjudications/{number}", MARK.search(page)
+    assert found
+    mark = {"X-CSRF-Token": found[1]}
+    send = judge.client.post(
+        f"{api}/masks", content=painting(64), headers={**mark, "Content-Type": "image/png"}
+    )
+    name = send.json()["mask"]
+    assert judge.client.get(f"{api}/masks/{name}.png").status_code == 404, "no draft names it yet"
+    roi = {"kind": "seg", "finding": "sah", "sop_uid": images.sop_uids[0], "points": [], "mask": name}
+    draft = {**entered(NORMAL), "comment": "thin", "rois": [roi]}
+    assert judge.client.put(f"{api}/draft", json=draft, headers=mark).status_code == 200
+    assert name in judge.get("/adjudicate").text
+    assert judge.client.get(f"{api}/masks/{name}.png").headers["content-type"] == "image/png"
+    assert enter(Role.RADIOLOGIST).client.get(f"{api}/masks/{name}.png").status_code == 404
+    body = {"label": entered(NORMAL), "comment": "no blood"}
+    assert judge.client.post(api, json=body, headers=mark).status_code == 201
+    with session_scope(engine, write=False) as session:
+        assert session.scalars(select(AdjudicationDraft)).all() == []
 
 
 def test_nobody_elses_case_opens_and_who_has_none_is_told(enter: Enter) -> None:
