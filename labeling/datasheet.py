@@ -71,6 +71,14 @@ def datasheet(
             + ", ".join(f"{count} {source}" for source, count in sorted(sources.items()))
             + ". Non-contrast CT of the head, de-identified (DICOM PS3.15 annex E).",
             "",
+            *(
+                [
+                    "**Simulated.** Studies, readers or both are made up; nothing here tells of patients.",
+                    "",
+                ]
+                if any(row.source == "simulated" for row in used)
+                else []
+            ),
             f"**Licence:** {licence}",
             "",
             "## How the cases were chosen",

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from labeling.manifest import Row
+from labeling.manifest import MASKS, Row
 from model.stroke import StrokeType
 
 CHUNK = 1 << 20
@@ -46,7 +46,7 @@ def labels_csv(rows: Sequence[Row]) -> str:
                 "" if row.onset_to_ct_h is None else row.onset_to_ct_h,
                 *("" if value is None else value for value in hard),
                 *("" if value is None else round(value, 4) for value in soft),
-                len(row.files),
+                sum(not name.startswith(MASKS) for name in row.files),
             ]
         )
     return out.getvalue()

@@ -26,6 +26,8 @@ from model.stroke import StrokeType
 SCHEMA = "r8-dataset-1.0"
 ABOUT, ROWS, SHEET, PICTURE = "dataset.json", "manifest.jsonl", "DATASHEET.md", "flow.svg"
 SOURCES = ("real", "simulated")
+MASKS = "masks/"
+"""Before the names of files that are no image."""
 SYNCS_AT_ONCE = 16
 """The file system commits syncs that wait together in one go: 500 small files took 0.2 s instead of 2.6 s."""
 
@@ -60,7 +62,7 @@ class Row:
     onset_to_ct_h: float | None = None
     scanner_id: str = ""
     readers: Sequence[Mapping[str, Any]] = ()
-    """Each {id, round}."""
+    """Each {id, round, labels, slice_ranges, mask_path}: what they said; older sets have the first two."""
     adjudicated: bool = False
     mask_path: str | None = None
     exclude_reason: str | None = None

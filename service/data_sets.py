@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Engine, ForeignKey, String, Text, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -21,12 +20,13 @@ from pacs_gateway.pseudonyms import Key
 from service import audit
 from service.accounts import Viewer
 from service.adjudications import consensus_of
-from service.anonymous import AnonymousFiles, Made, anonymous_files
+from service.anonymous import AnonymousFiles, anonymous_files
 from service.case_facts import hours_to_ct
 from service.case_identities import case_name, parts_of, patients_of
 from service.case_images import slices_of
 from service.case_states import SETTLED, CaseState, CaseVerb
 from service.cases import Case, flow_of, move_case
+from service.data_set_reads import keep_masks, plain_read, reads_with_masks
 from service.db import Base, Id, UtcDateTime, locked, now, session_scope, words
 from service.errors import AlreadyExists, BadRequest, NotFound
 from service.extents import slice_ranges
@@ -41,6 +41,7 @@ from service.studies import Study
 HELD_ELSEWHERE = "patient held out by another case"
 UNREADABLE = "not diagnostic, as most readers found"
 NO_IMAGES = "no image may leave care"
+SIMULATED = "simulated"
 
 
 class DataSet(Base):
@@ -79,7 +80,7 @@ class _Member:
     hcode: str
     keys: list[str]
     labels: list[Label]
-    """The adjudicator's first, then the readers'."""
+    """The adjudicator's first, then the readers' in the order of the row's readers."""
     uids: list[str]
     """The slices that labels speak of, bottom to top, by their pseudonyms."""
     row: Row
@@ -95,6 +96,7 @@ def freeze_cases(
     shares: Shares,
     *,
     licence: str,
+    simulated: bool = False,
     told: Callable[[int, int], object] = lambda done, total: None,
 ) -> DataSet:
     """Freeze every settled case as the next version of a data set, in PLACE/NAME-vN.
@@ -111,6 +113,7 @@ def freeze_cases(
         name: Lower-case letters, digits and hyphens.
         shares: How it is parted.
         licence: Under which it may be used.
+        simulated: Every row, the sheet and dataset.json say that it is.
         told: Is told, after each study, how many are made anonymous, of how many.
 
     Raises:
@@ -129,6 +132,8 @@ def freeze_cases(
         files: dict[str, Path] = {}
         for at, each in enumerate(members):
             members[at] = _with_files(each, storage, anonymous, files)
+            if simulated:
+                members[at] = replace(members[at], row=replace(members[at].row, source=SIMULATED))
             told(at + 1, len(members))
         rows = [each.row for each in members]
         if not any(row.files for row in rows):
@@ -140,6 +145,7 @@ def freeze_cases(
             "licence": licence,
             "shares": asdict(shares),
             "flow": plain_flow(whole),
+            **({"simulated": True} if simulated else {}),
         }
         sheet = datasheet(
             name, version, rows, whole, shares, licence=licence, agreements=agreements, suspects=suspects
@@ -212,7 +218,7 @@ def _members(session: Session, shares: Shares, key: Key) -> tuple[list[_Member],
             slice_ranges=slice_ranges([read.label for read in reads], decided.label if decided else None),
             # no month: beside the shifted dates of the images it would tell by how much they were shifted
             onset_to_ct_h=hours_to_ct(session, case.onset, study),
-            readers=[{"id": f"reader-{at}", "round": read.read_no} for at, read in enumerate(reads, 1)],
+            readers=[plain_read(at, read) for at, read in enumerate(reads, 1)],
             adjudicated=decided is not None,
             exclude_reason=reason,
         )
@@ -235,15 +241,15 @@ def _with_files(
     if not own:
         row = replace(member.row, split=Part.LEFT_OUT, exclude_reason=NO_IMAGES)
         return replace(member, row=row)
-    mask_path = None
-    if masks := painted(member.labels, member.uids, storage):
-        mask_path, path = f"masks/{case}.npz", anonymous.folder / f"{case}.npz"
-        named: dict[str, Any] = {kind.value: mask for kind, mask in masks.items()}
-        np.savez_compressed(path, **named)
-        own[mask_path] = Made(path, manifest.sha256_of(path))
+    mask_path, stem = None, anonymous.folder / case
+    if found := painted(member.labels, member.uids, storage):
+        mask_path = f"{manifest.MASKS}{case}.npz"
+        own[mask_path] = keep_masks(found, stem.with_name(f"{case}.npz"))
+    readers, masks = reads_with_masks(member.row.readers, member.labels, member.uids, storage, stem)
+    own |= masks
     files |= {name: each.path for name, each in own.items()}
     hashes = {name: each.digest for name, each in own.items()}
-    return replace(member, row=replace(member.row, files=hashes, mask_path=mask_path))
+    return replace(member, row=replace(member.row, files=hashes, mask_path=mask_path, readers=readers))
 
 
 def _whole_flow(flow: Flow, rows: Sequence[Row]) -> Flow:

@@ -7,10 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
+from service.accounts import Viewer
 from service.api.access import Look, ModelKeeper, Work
 from service.api.problems import responses
+from service.db import session_scope
+from service.errors import UnsupportedMedia
 from service.evaluations import Report, add_evaluation
+from service.model_arrivals import Packed, landing, register_zip
 from service.model_gates import GateName
 from service.model_states import ModelState, ModelVerb
 from service.models import REGION, Model, ModelStep, find_model, list_models, steps_of
@@ -22,6 +27,7 @@ from service.placements import (
     shadow_model,
 )
 from service.promotions import gates_of, plain, promote
+from service.settings import Settings
 from service.shipped import shipped
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=responses(401, 403, 404, 422, 503))
@@ -29,6 +35,8 @@ router = APIRouter(prefix="/api/v1/models", tags=["models"], responses=responses
 Hospital = Annotated[str, Field(pattern=r"^\d{5}$")]
 LONGEST_REASON = 2000
 HISTORY = 200
+ZIP = ("application/zip", "application/x-zip-compressed", "application/octet-stream")
+BODY = {"requestBody": {"required": True, "content": {ZIP[0]: {}}}}
 
 
 class MoveIn(BaseModel):
@@ -135,6 +143,23 @@ def list_registered(viewer: ModelKeeper, session: Look) -> Sequence[ModelOut]:
     return [ModelOut(**_columns(each, places)) for each in list_models(session)]
 
 
+@router.post("", status_code=201, responses=responses(409, 413, 415), openapi_extra=BODY)
+async def take_package(request: Request, viewer: ModelKeeper) -> ModelOut:
+    """Take a package in: a zip of its folder. Refused, with the reason, unless its golden studies reproduce.
+
+    It takes some ten seconds after the last byte, as the package is proven before it is answered for.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ZIP:
+        raise UnsupportedMedia(f"the body is {kind or 'of no type'}; send a package as {ZIP[0]}")
+    settings: Settings = request.app.state.settings
+    with landing(settings.data) as place:
+        with Packed(place / "package.zip", settings.data, settings.disk_reserve_bytes) as packed:
+            async for chunk in request.stream():
+                await run_in_threadpool(packed.write, chunk)
+        return await run_in_threadpool(_register, request, viewer, packed)
+
+
 @router.post("/rollback", responses=responses(409))
 def take_back(body: RollbackIn, viewer: ModelKeeper, session: Work) -> Sequence[BackOut]:
     """Take the live model off; the one before it reads again, from the next study on."""
@@ -236,3 +261,10 @@ def _step_out(step: ModelStep) -> StepOut:
         by=step.by,
         at=step.at,
     )
+
+
+def _register(request: Request, viewer: Viewer, packed: Packed) -> ModelOut:
+    settings: Settings = request.app.state.settings
+    digest = register_zip(request.app.state.engine, viewer, packed.path, settings.data)
+    with session_scope(request.app.state.engine, write=False) as session:
+        return model_out(session, find_model(session, digest))

@@ -180,6 +180,7 @@ def freeze(
     licence: Annotated[str, typer.Option(help="Under which it may be used, in words.")],
     hold_out: Hospitals = None,
     months: Months = 0,
+    simulated: Annotated[bool, typer.Option(help="The set says of itself that it is simulated.")] = False,
 ) -> None:
     """Freeze every settled case, de-identified, as the next version; parted as the last round unless said."""
     settings = open_settings()
@@ -198,6 +199,7 @@ def freeze(
         name,
         shares,
         licence=licence,
+        simulated=simulated,
         told=_tell_made,
     )
     print(f"{made.name} v{made.version}: {made.studies} studies in {made.folder}")

@@ -50,7 +50,16 @@ def frozen(tmp_path: Path) -> Path:
             {StrokeType.ANY_ICH: number % 2, StrokeType.IPH: number % 2, StrokeType.SAH: None},
             soft_labels={StrokeType.IPH: 0.5},
             slice_ranges={StrokeType.IPH: [(ends[0], ends[1])]},
-            readers=[{"id": "reader-1", "round": 1}, {"id": "reader-2", "round": 1}],
+            readers=[
+                {"id": "reader-1", "round": 1},  # as sets have it that were frozen before reads were kept
+                {
+                    "id": "reader-2",
+                    "round": 1,
+                    "labels": {StrokeType.IPH: 0, StrokeType.SAH: 1},
+                    "slice_ranges": {StrokeType.SAH: [(ends[0], ends[1])]},
+                    **({"mask_path": mask} if mask else {}),
+                },
+            ],
             files={name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in own.items()},
             mask_path=mask,
         )
@@ -71,7 +80,14 @@ def test_every_study_has_a_report_and_what_was_painted_a_segment(frozen: Path) -
     out = write_objects(frozen, at=AT, told=lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
     made = {str(path.relative_to(out)) for path in out.rglob("*.dcm")}
-    assert made == {f"{KEYS[0]}/sr.dcm", f"{KEYS[0]}/seg.dcm", f"{KEYS[1]}/sr.dcm"}
+    assert made == {
+        f"{KEYS[0]}/sr.dcm", f"{KEYS[0]}/seg.dcm", f"{KEYS[1]}/sr.dcm",
+        f"{KEYS[0]}/reader-2.sr.dcm", f"{KEYS[0]}/reader-2.seg.dcm", f"{KEYS[1]}/reader-2.sr.dcm",
+    }  # fmt: skip
+    one = dcmread(out / KEYS[0] / "reader-2.sr.dcm")
+    assert {"Reader 2^", "Present", "Absent"} <= texts(one)
+    every = [str(dcmread(path).SOPInstanceUID) for path in out.rglob("*.dcm")]
+    assert len(set(every)) == len(every)
     report, plain = dcmread(out / KEYS[0] / "sr.dcm"), dcmread(out / KEYS[1] / "sr.dcm")
     assert report.StudyInstanceUID == "1.2.1"
     assert {"Consensus of 2 readers^", "Present", "Undetermined"} <= texts(report)

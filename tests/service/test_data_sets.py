@@ -59,6 +59,8 @@ class TestFreeze:
         found = read_data_set(tmp_path / "r8-v1")
         assert (found.digest, made.studies, len(found.rows)) == (made.digest, 2, 2)
         assert {row.split for row in found.rows} == {Part.TRAIN}
+        (said,) = found.rows[0].readers
+        assert (said["id"], said["labels"]["any_ich"], said["slice_ranges"]) == ("reader-1", 0, {})
         assert all(len(row.files) == 4 and row.labels[StrokeType.ANY_ICH] == 0 for row in found.rows)
         whole = b"".join(path.read_bytes() for path in (tmp_path / "r8-v1").rglob("*") if path.is_file())
         for secret in (b"Secret", b"ACC1", b"HN-77", b"1.2.101", b'"r1"'):
@@ -70,6 +72,20 @@ class TestFreeze:
             assert len(session.scalars(select(DataSetCase)).all()) == 2
             assert [each.name for each in data_sets(session)] == ["r8"]
         assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+    def test_a_simulated_set_says_so_in_every_row_and_on_its_sheet(
+        self, engine: Engine, storage: FolderStorage, tmp_path: Path
+    ) -> None:
+        campaign(engine, storage, tmp_path / "sent")
+        for name, simulated in (("real", False), ("made", True)):
+            freeze_cases(
+                engine, ML, storage, KEY, tmp_path, name, ALL_TRAIN, licence="any", simulated=simulated
+            )
+            found = read_data_set(tmp_path / f"{name}-v1")
+            assert {row.source for row in found.rows} == {"simulated" if simulated else "real"}
+            assert found.about.get("simulated", False) is simulated
+            sheet = (tmp_path / f"{name}-v1" / "DATASHEET.md").read_text()
+            assert ("**Simulated.**" in sheet) is simulated
 
     def test_a_folder_left_by_a_crash_is_taken_up_again(
         self, engine: Engine, storage: FolderStorage, tmp_path: Path
