@@ -80,7 +80,7 @@ def test_a_campaign_from_giving_out_to_a_frozen_set(tmp_path: Path) -> None:
     assert len((tmp_path / "labels.csv").read_text().splitlines()) == 3
     hub("export", "1", str(tmp_path / "objects.zip"), "--as", "dicom")
     with ZipFile(tmp_path / "objects.zip") as archive:
-        assert len(archive.namelist()) == 2  # a report for each study; nobody painted
+        assert len(archive.namelist()) == 4  # of each study what was agreed and what r1 said; nobody painted
     refused = run_hub("cases", "agreement", "age", environment=environment)
     assert (refused.returncode, "'age' is not asked" in refused.stderr) == (1, True)
     engine.dispose()

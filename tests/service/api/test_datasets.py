@@ -70,8 +70,8 @@ def test_a_data_set_is_ordered_made_once_and_taken_away(
     assert asked[0] == asked[1]
     freezing.carry_out({"order": asked[0]})
     with zipfile.ZipFile(io.BytesIO(team.get(f"{place}.zip").content)) as archive:
-        assert {name.rpartition("/")[2] for name in archive.namelist()} == {"sr.dcm"}
-        assert len(archive.namelist()) == 2
+        assert {name.rpartition("/")[2] for name in archive.namelist()} == {"sr.dcm", "reader-1.sr.dcm"}
+        assert len(archive.namelist()) == 4
     assert read_data_set(place_of(settings.data) / "r8-v1").digest == found["digest"]  # unchanged by it
 
 
