@@ -17,7 +17,8 @@ def rows(journal: Journal, names: Sequence[str]) -> list[Row]:
             continue
         text = ", ".join(f"{key} {_short(value)}" for key, value in figures.items() if _short(value))
         line: dict[str, Any] = {"stage": name, "seconds": round(journal.seconds(name), 1)}
-        found.append({**line, "begun": journal.attempts(name), "figures": text})
+        load = "-" if (noted := journal.load(name)) is None else noted
+        found.append({**line, "begun": journal.attempts(name), "load": load, "figures": text})
     return found
 
 

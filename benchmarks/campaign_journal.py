@@ -51,6 +51,11 @@ class Journal:
         ends = [row for row in self.rows if row["stage"] == stage and row["event"] == "end"]
         return ends[-1]["figures"] if ends else None
 
+    def load(self, stage: str) -> float | None:
+        """Of the machine, over the last minute of the stage; None where it was not noted."""
+        ends = [row for row in self.rows if row["stage"] == stage and row["event"] == "end"]
+        return ends[-1].get("load") if ends else None
+
     def seconds(self, stage: str) -> float:
         """How long it took, over all attempts; of one cut short until the last that was heard of it."""
         total, began, last = 0.0, None, None

@@ -49,7 +49,7 @@ def train_on_set(folder: Path, *, quick: bool) -> dict[str, Any]:
 
 def train_worse(folder: Path) -> dict[str, Any]:
     """A package that has hardly learned anything, to be refused."""
-    return _train(folder, WORSE, cases=folder / "cases", stage1=8, stage2=4, phantoms=64)
+    return _train(folder, WORSE, cases=folder / "cases", stage1=2, stage2=2, phantoms=64)
 
 
 def evaluate(folder: Path, data_set: Path, name: str, population: str = "") -> dict[str, Any]:

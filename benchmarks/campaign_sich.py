@@ -11,6 +11,7 @@ in the project.
 """
 
 import argparse
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -122,7 +123,8 @@ def main() -> None:
     for name, stage in todo.items():
         if journal.figures(name) is None:
             journal.note(name, "begin")
-            journal.note(name, "end", figures=stage())
+            figures = stage()
+            journal.note(name, "end", figures=figures, load=round(os.getloadavg()[0], 1))
     said = journal.figures("import") or {}
     taken, skipped = int(said["said"].split()[0]), int(said["said"].split()[3])
     bars = [
