@@ -41,8 +41,8 @@ def train_on_set(folder: Path, *, quick: bool) -> dict[str, Any]:
         folder,
         TRAINED,
         cases=folder / "cases",
-        stage1=120 if quick else 400,
-        stage2=30 if quick else 80,
+        stage1=120 if quick else 500,
+        stage2=30 if quick else 200,
         phantoms=64 if quick else 160,
     )
 
@@ -106,7 +106,7 @@ def _train(
         f'history = "{HISTORY}"\nnum_phantoms = {phantoms}\nshare = {share}\n'
         + (f'cases = ["{cases.name}"]\n' if cases else "")
         + f"stage1_steps = {stage1}\nstage1_batch = 32\nstage2_steps = {stage2}\nstage2_batch = 8\n"
-        "learning_rate = 4e-3\nema = 0.98\nencoder_rate = 0.1\ncheckpoint_every = 50\nheld_out = [0.3, 0.1]\n"
+        "learning_rate = 4e-3\nema = 0.98\ncheckpoint_every = 50\nheld_out = [0.3, 0.1]\n"
         f'[network]\npreset = "tiny"\nside = {SIDE}\ngrid_mm = {GRID_MM}\nembedding = 16\n',
         encoding="utf-8",
     )
