@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,21 @@ def shadow(hub: Hub, told: Told) -> dict[str, Any]:
     live = {_outcome(hub, uid, told) for uid in sent}
     if live != {FIRST}:
         raise Refused(f"the studies were read by {sorted(live)}, not by {FIRST}")
+    _until_shadowed(hub)
     return {"live studies": len(sent), "told by": FIRST, "in shadow": TRAINED}
+
+
+def _until_shadowed(hub: Hub) -> None:
+    """Wait until the shadow, which comes after every live study, has read as many as a promotion asks for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        gates = hub.get(ADMIN, f"/api/v1/models/{TRAINED}/gates")
+        (gate,) = [each for each in gates if each["gate"] == "shadow"]
+        if gate["holds"]:
+            return
+        if time.monotonic() > deadline:
+            raise Refused(f"after {PATIENCE_S:.0f} s: {gate['en']}")
+        time.sleep(1.0)
 
 
 def refuse(hub: Hub, told: Told, *, live: str, number: int) -> dict[str, Any]:
@@ -103,12 +118,18 @@ def _send(hub: Hub, number: int) -> str:
 
     uid, paths = _live_study(hub.folder / "live", number)
     if hub.client(ADMIN).get(f"/api/v1/studies/{uid}").status_code == 404:
-        if CALLING_AE not in hub.command("caller", "list"):
-            hub.command("caller", "add", CALLING_AE, "--hospital", HOSPITAL, "--address", "127.0.0.1/32")
+        _introduce(hub)
         peer = Peer("IMAGINGHUB", "127.0.0.1", int(hub.environment["HUB_DICOM_PORT"]))
         if failed := [each for each in send(paths, peer, calling_ae=CALLING_AE) if not each.stored]:
             raise Refused(f"{len(failed)} images of a live study were not stored: {failed[0].text}")
     return uid
+
+
+@cache
+def _introduce(hub: Hub) -> None:
+    """See that the hub knows the machine that sends; asked once a run."""
+    if CALLING_AE not in hub.command("caller", "list"):
+        hub.command("caller", "add", CALLING_AE, "--hospital", HOSPITAL, "--address", "127.0.0.1/32")
 
 
 def _outcome(hub: Hub, uid: str, told: Told) -> str:
