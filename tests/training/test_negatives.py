@@ -11,6 +11,7 @@ from model.phantom_dicom import DIALECTS, draw_patient, write_series
 from model.stroke import StrokeType
 from training.cases import load_cases
 from training.data import split_cases
+from training.importers.frozen import SOURCES, frozen_studies
 from training.negatives import MADE, main
 from training.recipe import Recipe
 
@@ -64,3 +65,12 @@ def test_a_manifest_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     assert main([str(empty), str(tmp_path / "out")]) == 1
+
+
+def test_studies_of_a_simulated_set_are_no_real_ones(tmp_path: Path) -> None:
+    rows = [{"study_key": name, "patient_key": name, "labels": {}, "source": name} for name in SOURCES]
+    for row in rows:
+        (tmp_path / str(row["study_key"])).mkdir()
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [known.source for _, known in frozen_studies(manifest)] == ["real", "phantom"]

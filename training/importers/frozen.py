@@ -13,6 +13,8 @@ import numpy as np
 from labeling.manifest import ABOUT, read_data_set
 from training.importers.studies import BadLabels, KnownOf
 
+SOURCES = {"real": "real", "simulated": "phantom"}
+"""What a set says of itself, in the words of cards: a package trained on a simulated set must say so."""
 Found = tuple[list[Path], KnownOf]
 
 
@@ -52,6 +54,7 @@ def _found(row: dict[str, Any], beside: Path) -> Found:
         hospital=str(row.get("hospital") or ""),
         month=str(row.get("acquired_month") or ""),
         part=str(row.get("split") or ""),
+        source=SOURCES[row.get("source", "real")],
     )
     return [path for path in sorted(folder.rglob("*")) if path.is_file()], known
 

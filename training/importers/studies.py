@@ -32,6 +32,8 @@ class KnownOf:
     month: str = ""
     part: str = ""
     """Of the split that was frozen with the data set; empty where there was none."""
+    source: str = "real"
+    """As in `training.cases.CaseCard`."""
 
 
 class BadLabels(ValueError):
@@ -57,7 +59,7 @@ def import_study(paths: Sequence[Path], known: KnownOf, shape: NetworkShape) -> 
     masks = {word: _onto_grid(mask, volume, shown, known.name, word) for word, mask in known.masks.items()}
     card = CaseCard(
         name=known.name,
-        source="real",
+        source=known.source,
         patient=known.patient,
         spacing_mm=float(np.median(shown.z[:, 1]) * 10),
         known_masks=tuple(word for word in known.masks if word in MASKS),
