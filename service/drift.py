@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from model.stroke import Decision, StrokeType
@@ -63,7 +63,7 @@ def drift(
             Acquisition.scanner,
             Acquisition.kernel,
             Analysis.model_digest,
-            Analysis.distance / Analysis.usual_distance,
+            Analysis.distance / func.nullif(Analysis.usual_distance, 0.0),
         )
         .join(Study, Study.id == Analysis.study_id)
         .outerjoin(
