@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -39,6 +40,8 @@ from service.certificates import init_authority
 STUDIES, SLICES = 5, 40
 ASSOCIATIONS = (1, 4)
 CT_SLICES = 324
+DISK_ALONE = "disk alone (write and fsync)"
+"""What no server that syncs each image can exceed: as many threads as there are associations, no network."""
 IDLE_ASSOCIATIONS, IDLE_SECONDS = 20, 5.0
 FEWEST_ROUNDS, ROUNDS, LONG_ROUNDS = 2, 5, 15
 BUDGET_SECONDS, LONG_BUDGET_SECONDS = 210.0, 1200.0
@@ -78,8 +81,28 @@ def measure(
                     if peer in OURS:
                         verify(stored, len(files))
                 seconds.setdefault((peer.name, associations), []).append(taken)
+            alone = seconds_for_disk_alone(scratch, files[0].stat().st_size, associations)
+            seconds.setdefault((DISK_ALONE, associations), []).append(alone)
             shutil.rmtree(folder)
     return seconds
+
+
+def seconds_for_disk_alone(scratch: Path, size: int, writers: int) -> float:
+    """Wall time of writing every image as a file of its own and syncing it, and of nothing else."""
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    content = os.urandom(size)
+
+    def write(number: int) -> None:
+        with (folder / str(number)).open("xb", buffering=0) as file:
+            file.write(content)
+            os.fsync(file.fileno())
+
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(writers) as pool:
+        list(pool.map(write, range(STUDIES * SLICES)))
+    taken = time.perf_counter() - begin
+    shutil.rmtree(folder)
+    return taken
 
 
 def verify(folder: Path, expected: int) -> None:
