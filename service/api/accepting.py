@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fastapi import Request
 
@@ -27,8 +28,7 @@ class MediaRange:
 
 def accepted(request: Request) -> Sequence[MediaRange]:
     """The ranges of the `accept` parameter, else of the header, in order; none accepts anything."""
-    text = request.query_params.get("accept") or request.headers.get("accept") or "*/*"
-    return [_range(part) for part in _split(text)]
+    return _ranges(request.query_params.get("accept") or request.headers.get("accept") or "*/*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ def wants_picture(ranges: Sequence[MediaRange], known: Sequence[str]) -> str:
         if each.media_type in ("*/*", "image/*"):
             return known[0]
     raise NotAcceptable(f"pictures are sent as {', '.join(known)}")
+
+
+@lru_cache(64)
+def _ranges(text: str) -> tuple[MediaRange, ...]:
+    """A viewer sends the same few headers with every image."""
+    return tuple(_range(part) for part in _split(text))
 
 
 def _split(text: str) -> list[str]:
