@@ -79,6 +79,7 @@ def test_set_as_proposed_and_by_hand_and_undone_with_all_of_it_kept(enough: Sess
         undo_threshold(enough, ML, package(), UDON, ICH, reason="again")
 
 
+@pytest.mark.one_database
 def test_it_belongs_to_one_package_one_hospital_and_one_finding(enough: Session) -> None:
     apply_threshold(enough, ML, package(), UDON, ICH, flag=0.3, reason="reviews")
     assert thresholds_in_force(enough, "e" * 64, UDON) == {}
@@ -90,6 +91,7 @@ def test_it_belongs_to_one_package_one_hospital_and_one_finding(enough: Session)
     assert in_force(enough) == 0.3
 
 
+@pytest.mark.one_database
 def test_what_would_miss_more_is_refused_in_figures_and_overridden_by_an_administrator(
     enough: Session,
 ) -> None:
@@ -106,6 +108,7 @@ def test_what_would_miss_more_is_refused_in_figures_and_overridden_by_an_adminis
     assert not better.overridden
 
 
+@pytest.mark.one_database
 def test_refusals(enough: Session) -> None:
     reviewed(enough, LOEI, 8, positive=2)
     own = package()
@@ -125,6 +128,7 @@ def test_refusals(enough: Session) -> None:
     assert in_force(enough) is None
 
 
+@pytest.mark.one_database
 def test_a_finding_names_the_threshold_that_it_was_judged_by(enough: Session) -> None:
     row = apply_threshold(enough, ML, package(), UDON, ICH, flag=0.3, reason="missed one")
     study = registered(enough, "1.2.3")

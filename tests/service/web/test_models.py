@@ -66,3 +66,16 @@ def test_the_team_of_one_hospital_sees_its_own_studies_and_moves_nothing_else(en
     assert theirs.post(f"{PAGE}/shadow", {"hospital": LOEI}, page=PAGE).status_code == 403
     assert theirs.post(f"{PAGE}/shadow", {"hospital": UDON}, page=PAGE).status_code == 303
     assert 'name="override"' not in shown
+
+
+def test_what_is_no_package_is_refused_on_the_page_with_the_reason(enter: Enter) -> None:
+    team = enter(Role.ML, None)
+    assert 'action="/console/models/register"' in team.get("/console/models").text
+    send = {"page": "/console/models"}
+    nothing = team.post("/console/models/register", {}, files={"other": b""}, **send)
+    assert (nothing.status_code, "no file was chosen" in nothing.text) == (422, True)
+    files = {"package": ("package.zip", b"no zip", "application/zip")}
+    refused = team.post("/console/models/register", {}, files=files, **send)
+    assert (refused.status_code, "no zip that can be read" in refused.text) == (422, True)
+    theirs = enter(Role.ML, UDON)
+    assert theirs.post("/console/models/register", {}, files=files, **send).status_code == 403
