@@ -96,6 +96,7 @@ class TestResult:
             "probability": None,
             "threshold": None,
             "reason": "not proven for this package",
+            "threshold_set_by": None,
         }
         assert answer["intended_use"] == INTENDED_USE
 
