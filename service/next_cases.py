@@ -1,12 +1,15 @@
 """Next cases: studies that the model would learn most from, offered to the readers as cases.
 
-First what radiologists and the model differ in, then what a shadow decides otherwise, then what the model is
-least sure of. A study that is a case already is not offered again.
+First what radiologists and the model differ in, then what a shadow decides otherwise, then a few of those
+cleared in the week before, drawn by lot, then what the model is least sure of. A study that is a case already
+is not offered again.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from enum import StrEnum
+from hashlib import sha256
 
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
@@ -17,17 +20,22 @@ from pacs_gateway.pseudonyms import Key
 from service import audit
 from service.accounts import Viewer, visible_to
 from service.cases import Case, admit_case, case_of
+from service.db import now
 from service.disagreements import Conclusion, disagreements
+from service.drift import week_of
 from service.errors import AlreadyExists
 from service.findings import Finding
 from service.shadows import ShadowPrediction
 from service.sight import find_own_study
-from service.states import RESULTS
+from service.states import RESULTS, Lane, StudyState
 from service.studies import Study
+from service.thai_time import THAILAND
 
 MOST = 200
 LOOKED_AT = 20_000
-"""The newest findings among which the uncertain ones are looked for."""
+"""The newest findings, and studies, among which the uncertain and the cleared ones are looked for."""
+DRAWN = 20
+"""So many of a week's cleared studies are read again: nobody would else look at them twice."""
 SETTLED_OTHERWISE = (Conclusion.REVIEW_WRONG, Conclusion.BOTH_DEFENSIBLE, Conclusion.MODEL_WRONG)
 
 
@@ -36,6 +44,8 @@ class Why(StrEnum):
 
     DISAGREEMENT = "disagreement"
     SHADOW = "shadow"
+    DRAWN = "drawn"
+    """Cleared in the week before this one, and drawn by lot."""
     UNCERTAIN = "uncertain"
 
 
@@ -50,14 +60,23 @@ class NextCase:
 
 
 def next_cases(
-    session: Session, viewer: Viewer, *, limit: int = 50, why: Why | None = None
+    session: Session,
+    viewer: Viewer,
+    *,
+    limit: int = 50,
+    why: Why | None = None,
+    at: datetime | None = None,
 ) -> list[NextCase]:
-    """What to label next, the most telling first; where `why` is given, only what is offered for that."""
+    """What to label next, the most telling first; where `why` is given, only what is offered for that.
+
+    `at` is now; only tests give another.
+    """
     limit = max(1, min(limit, MOST))
     found: dict[int, NextCase] = {}
     for study, reason, score in (
         *_differed(session, viewer),
         *_shadowed(session, viewer),
+        *_drawn(session, viewer, at or now()),
         *_unsure(session, viewer),
     ):
         if study.id not in found:
@@ -110,6 +129,26 @@ def _shadowed(session: Session, viewer: Viewer) -> list[Offer]:
         .limit(MOST)
     )
     return [(study, Why.SHADOW, None) for study in session.scalars(query)]
+
+
+def _drawn(session: Session, viewer: Viewer, at: datetime) -> list[Offer]:
+    """The lot is a hash of week and number: who asks again is offered the same."""
+    ends = datetime.combine(week_of(at), time(), tzinfo=THAILAND)
+    begins = ends - timedelta(weeks=1)
+    newest = session.scalar(select(func.max(Study.id))) or 0
+    cleared = session.scalars(
+        select(Study.id).where(
+            Study.id > newest - LOOKED_AT,
+            Study.state == StudyState.CLEAR,
+            Study.lane == Lane.LIVE,
+            Study.result_at >= begins,
+            Study.result_at < ends,
+            visible_to(viewer, Study.hcode),
+        )
+    )
+    lots = sorted(cleared, key=lambda number: sha256(f"{begins:%G-W%V} {number}".encode()).digest())[:DRAWN]
+    rows = {study.id: study for study in session.scalars(select(Study).where(Study.id.in_(lots)))}
+    return [(rows[number], Why.DRAWN, None) for number in lots]
 
 
 def _unsure(session: Session, viewer: Viewer) -> list[Offer]:

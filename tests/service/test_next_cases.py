@@ -1,6 +1,7 @@
 """Next cases: what people, shadows and the model are at odds about, offered once, taken with the reason."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
@@ -12,10 +13,11 @@ from service.case_states import CaseState
 from service.disagreements import Conclusion, disagreements, settle
 from service.errors import AlreadyExists, NotFound
 from service.findings import analysis_of, record_prediction
-from service.next_cases import Why, next_cases, take_next
+from service.next_cases import DRAWN, Why, next_cases, take_next
 from service.reviews import review_finding
 from service.shadows import record_shadow
 from service.studies import Study, begin_analysis
+from service.thai_time import THAILAND
 from service.verdicts import Verdict
 from tests.service.factories import LOEI, UDON, analysed, prediction, registered
 from tests.service.labelling import KEY
@@ -78,3 +80,30 @@ def test_what_is_taken_waits_for_a_person_and_is_offered_no_more(session: Sessio
         take_next(session, ML, KEY, ["1.2.1"])
     with pytest.raises(NotFound):
         take_next(session, Viewer("ml-loei", Role.ML, LOEI), KEY, ["1.2.2"])
+
+
+def test_twenty_cleared_studies_of_the_week_before_are_drawn_by_lot(session: Session) -> None:
+    monday = datetime(2026, 11, 23, tzinfo=THAILAND)
+    for n in range(30):
+        study = analysed(session, f"1.2.{n + 1}", hcode=UDON if n % 2 else LOEI)
+        study.result_at = monday - timedelta(days=1, minutes=n)
+    for number, moment in ((91, monday), (92, monday - timedelta(days=7, seconds=1))):
+        analysed(session, f"1.2.{number}").result_at = moment  # a week's own, and of the week before that
+    bled = analysed(session, "1.2.93", StrokeType.ANY_ICH)
+    bled.result_at = monday - timedelta(days=1)
+    session.flush()
+
+    def drawn(viewer: Viewer = ML, days: int = 0) -> list[str]:
+        found = next_cases(session, viewer, why=Why.DRAWN, at=monday + timedelta(days=days, hours=1))
+        return [each.study.study_instance_uid for each in found]
+
+    first = drawn()
+    assert len(set(first)) == DRAWN
+    assert not {"1.2.91", "1.2.92", "1.2.93"} & set(first)
+    assert drawn(days=6) == first
+    assert drawn(days=7) == ["1.2.91"]
+    here = drawn(Viewer("ml-udon", Role.ML, UDON))
+    assert len(here) == 15
+    assert first != [f"1.2.{n + 1}" for n in range(DRAWN)]
+    take_next(session, ML, KEY, first[:1])
+    assert drawn() == first[1:]
