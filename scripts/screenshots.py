@@ -58,6 +58,7 @@ client_id = "hub"
 ROOMS = (
     (Role.ML, "/cases/alike"),
     *((Role.ML, path) for path in ("/datasets", "/console/drift", "/console/next-cases")),
+    (Role.ML, f"/console/thresholds/{RECEIVER}"),
     *((Role.ADMIN, f"/console/{page}") for page in ("audit", "forms", "moph", "neighbours", "subscriptions")),
     (Role.TECHNICIAN, "/upload"),
     (Role.TECHNICIAN, "/upload/answers"),
