@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -20,10 +20,13 @@ from service.adjudications import Dispute, adjudicate, disputes, find_dispute
 from service.api.access import LabelReader, Look, Work, note_read
 from service.api.bodies import read_whole
 from service.api.labels import (
+    BRAIN,
     PNG,
     DraftOut,
     MaskOut,
+    SliceNumber,
     SlicesOut,
+    WindowText,
     images_for,
     keep_sent_mask,
     picture_of,
@@ -68,10 +71,10 @@ class AdjudicationOut(BaseModel):
 def draw_disputed_slice(
     request: Request,
     number: int,
-    n: Annotated[int, Path(ge=1, le=10_000)],
+    n: SliceNumber,
     viewer: LabelReader,
     session: Look,
-    window: Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")] = "40,80",
+    window: WindowText = BRAIN,
 ) -> Response:
     """Slice N of a case that waits for the viewer as adjudicator."""
     return picture_of(request, session, viewer, find_dispute(session, viewer, number).case.id, n, window)

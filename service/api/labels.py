@@ -32,6 +32,11 @@ PNG = {"requestBody": {"required": True, "content": {"image/png": {}}}}
 router = APIRouter(prefix="/api/v1", tags=["labels"], responses=responses(401, 403, 404, 422, 503))
 
 
+SliceNumber = Annotated[int, Path(ge=1, le=10_000)]
+WindowText = Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")]
+BRAIN = "40,80"
+
+
 class SlicesOut(BaseModel):
     """The slices of a case, bottom to top, under pseudonymous UIDs."""
 
@@ -94,10 +99,10 @@ def read_turn(request: Request, number: int, viewer: LabelReader, session: Look)
 def draw_slice(
     request: Request,
     number: int,
-    n: Annotated[int, Path(ge=1, le=10_000)],
+    n: SliceNumber,
     viewer: LabelReader,
     session: Look,
-    window: Annotated[str, Query(pattern=r"^-?\d{1,4},\d{1,4}$", description="centre,width in HU")] = "40,80",
+    window: WindowText = BRAIN,
 ) -> Response:
     """Slice N from the bottom as a picture of 512 pixels a side: pixels only, nothing of the header."""
     turn = find_assignment(session, viewer, number)
