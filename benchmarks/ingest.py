@@ -2,7 +2,8 @@
 
 The client is dcmtk's storescu; TCP_NODELAY=1 is in the environment of both sides, because Nagle's algorithm
 stalls dcmtk and Orthanc at about 20 images a second. Peers take turns within a round, and only the ratio to
-Orthanc in the same round counts, because the machine may be shared. storescp neither syncs nor indexes.
+Orthanc in the same round counts, because the machine may be shared. storescp neither syncs nor indexes. The
+hub is measured with the blank files that it makes while nobody sends, and in a row of its own without them.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from benchmarks.receivers import (
     PEERS,
     STORESCP,
     Peer,
+    await_blanks,
     running,
 )
 from benchmarks.slices import write_slices
@@ -161,8 +163,9 @@ def whole_ct(scratch: Path) -> float:
 def footprint(scratch: Path) -> tuple[float, float]:
     """Peak memory of a listener under load in MB, and its processor use in percent with idle associations."""
     files = write_slices(Path(tempfile.mkdtemp(dir=scratch)), studies=1, slices=100, seed=998)
-    with running(HUB, scratch) as (pid, port, _):
+    with running(HUB, scratch) as (pid, port, folder):
         seconds_to_send(files, port, 4)
+        await_blanks(folder, HUB)  # made anew after the load, within a second of quiet
         associations = [open_association(port) for _ in range(IDLE_ASSOCIATIONS)]
         before = processor_seconds(pid)
         time.sleep(IDLE_SECONDS)

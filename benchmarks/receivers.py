@@ -18,14 +18,16 @@ ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1", "PYTHONPATH": str(Path(__file__
 LISTEN = (
     "import sys; from pathlib import Path; from pacs_gateway.listener import listen; "
     "listen(Path(sys.argv[1]), Path(sys.argv[2]), host='127.0.0.1', port=int(sys.argv[3]), learn=True, "
-    "processes=int(sys.argv[4]), reserve_bytes=0)"
+    "processes=int(sys.argv[4]), reserve_bytes=0, blanks=int(sys.argv[5]))"
 )
 LISTEN_TLS = (
     "import socket, sys; from pathlib import Path; from pacs_gateway.listener import listen; "
     "probe = socket.create_server(('127.0.0.1', 0)); plain = probe.getsockname()[1]; probe.close(); "
     "listen(Path(sys.argv[1]), Path(sys.argv[2]), host='127.0.0.1', port=plain, learn=True, "
-    "tls_folder=Path(sys.argv[4]), tls_port=int(sys.argv[3]), reserve_bytes=0)"
+    "tls_folder=Path(sys.argv[4]), tls_port=int(sys.argv[3]), reserve_bytes=0, blanks=int(sys.argv[5]))"
 )
+BLANKS = 384
+"""As many as HUB_BLANK_FILES has by itself: a listener that nobody has called for two seconds has them."""
 CERTIFICATES = Path(tempfile.gettempdir()) / f"ingest-tls-{os.getpid()}"
 """Made once a run, for both sides."""
 
@@ -38,6 +40,8 @@ class Peer:
     program: str
     command: Callable[[Path, int], list[str]]
     tls: bool = False
+    blanks: int = 0
+    """Blank files that it makes while nobody sends; measured once it has them."""
 
     def client(self, tool: str) -> list[str]:
         """dcmtk's client as it speaks to this peer."""
@@ -47,19 +51,14 @@ class Peer:
         return [tool, "+tls", *shown, "+cf", str(CERTIFICATES / "ca.pem")]
 
 
-def ours(processes: int) -> Peer:
+def ours(processes: int, *, blanks: int = BLANKS) -> Peer:
     def command(folder: Path, port: int) -> list[str]:
-        return [
-            sys.executable,
-            "-c",
-            LISTEN,
-            str(folder),
-            str(folder / "callers.json"),
-            str(port),
-            str(processes),
-        ]
+        callers = str(folder / "callers.json")
+        arguments = [str(folder), callers, str(port), str(processes), str(blanks)]
+        return [sys.executable, "-c", LISTEN, *arguments]
 
-    return Peer(f"hub, {processes} process{'es' if processes > 1 else ''}", sys.executable, command)
+    name = f"hub, {processes} process{'es' if processes > 1 else ''}"
+    return Peer(name if blanks else f"{name}, no blank files", sys.executable, command, blanks=blanks)
 
 
 def storescp(folder: Path, port: int) -> list[str]:
@@ -68,7 +67,8 @@ def storescp(folder: Path, port: int) -> list[str]:
 
 def ours_over_tls(folder: Path, port: int) -> list[str]:
     callers = str(folder / "callers.json")
-    return [sys.executable, "-c", LISTEN_TLS, str(folder), callers, str(port), str(CERTIFICATES)]
+    certificates = str(CERTIFICATES)
+    return [sys.executable, "-c", LISTEN_TLS, str(folder), callers, str(port), certificates, str(BLANKS)]
 
 
 def orthanc_over_tls(folder: Path, port: int) -> list[str]:
@@ -104,12 +104,13 @@ def orthanc(folder: Path, port: int) -> list[str]:
 
 HUB = ours(1)
 HUB2 = ours(2)
+HUB_UNPREPARED = ours(1, blanks=0)
 ORTHANC = Peer("Orthanc", "Orthanc", orthanc)
-HUB_TLS = Peer("hub over TLS", sys.executable, ours_over_tls, tls=True)
+HUB_TLS = Peer("hub over TLS", sys.executable, ours_over_tls, tls=True, blanks=BLANKS)
 ORTHANC_TLS = Peer("Orthanc over TLS", "Orthanc", orthanc_over_tls, tls=True)
 STORESCP = Peer("storescp --fork", "storescp", storescp)
-PEERS = (HUB, HUB2, ORTHANC, STORESCP, HUB_TLS, ORTHANC_TLS)
-OURS = (HUB, HUB2, HUB_TLS)
+PEERS = (HUB, HUB2, HUB_UNPREPARED, ORTHANC, STORESCP, HUB_TLS, ORTHANC_TLS)
+OURS = (HUB, HUB2, HUB_UNPREPARED, HUB_TLS)
 
 
 def free_port() -> int:
@@ -127,6 +128,7 @@ def running(peer: Peer, scratch: Path) -> Iterator[tuple[int, int, Path]]:
     process = subprocess.Popen(peer.command(folder, port), env=ENVIRONMENT, **quiet)  # type: ignore[call-overload]
     try:
         await_echo(port, peer)
+        await_blanks(folder, peer)
         yield process.pid, port, folder
     finally:
         process.terminate()
@@ -141,4 +143,13 @@ def await_echo(port: int, peer: Peer) -> None:
     ).returncode:
         if time.monotonic() > deadline:
             raise SystemExit(f"{peer.name} did not answer C-ECHO within {START_SECONDS:.0f} s")
+        time.sleep(0.1)
+
+
+def await_blanks(folder: Path, peer: Peer) -> None:
+    """Wait until it has made its blank files, as it has whenever a CT begins to arrive."""
+    deadline = time.monotonic() + START_SECONDS
+    while len(list(folder.glob("owners/*/*.blank"))) < peer.blanks:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{peer.name} made no {peer.blanks} blank files in {START_SECONDS:.0f} s")
         time.sleep(0.1)

@@ -43,6 +43,7 @@ class Inbox:
         root: the folder; made where it is not there.
         reserve_bytes: below this much free disk, instances are refused.
         instance_limit: the largest instance taken, bytes.
+        blanks: blank files kept ready for instances; for whoever receives many, see `blanks`.
         clock: seconds since the epoch; only tests give another.
     """
 
@@ -52,13 +53,14 @@ class Inbox:
         *,
         reserve_bytes: int = DEFAULT_RESERVE,
         instance_limit: int = DEFAULT_INSTANCE_LIMIT,
+        blanks: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
         self._clock = clock
         self._closed = False
-        self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit)
+        self._spool = Spool(root, reserve_bytes=reserve_bytes, instance_limit=instance_limit, blanks=blanks)
         self._index = Index(root / "index.sqlite3")
         self.commitments = Commitments(self._index, self._spool.path_of, clock)
         self.turned_away = TurnedAway(self._index, self._spool.owner, clock)
@@ -69,6 +71,11 @@ class Inbox:
             recovery.index_strays(self._spool, self._index)
 
     # Receiving
+
+    @property
+    def num_blanks(self) -> int:
+        """Blank files that are ready."""
+        return self._spool.num_blanks
 
     def open_association(self, sender: Sender, offer: Offer = ()) -> int:
         """Note that somebody began to send; instances and receipts hang on the number returned."""
@@ -131,7 +138,7 @@ class Inbox:
 
         recorded = self._index.write(record)
         if recorded.discarded:
-            published.path.unlink(missing_ok=True)
+            incoming.discard()
         return recorded.outcome
 
     def refuse(
@@ -145,7 +152,7 @@ class Inbox:
     ) -> None:
         """Write the receipt of an instance that was not taken; its bytes, if any came, go to quarantine."""
         header = incoming.header if incoming is not None else None
-        kept = self._spool.keep_aside(incoming.part) if incoming is not None else None
+        kept = incoming.keep_aside() if incoming is not None else None
         if incoming is not None:
             incoming.release()
         now = self._clock()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import mmap
 import os
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pacs_gateway.callers import Sender
 from pacs_gateway.elements import UnreadableDataSet, Values, scan_opening
 from pacs_gateway.headers import HEADER_TAGS, InstanceHeader, header_of, scan_header
 from pacs_gateway.part10 import FileMeta, build_meta
-from pacs_gateway.spool import Spool, TooLarge
+from pacs_gateway.spool import Part, Spool, TooLarge
+
+log = logging.getLogger(__name__)
 
 
 class SopMismatch(ValueError):
@@ -58,7 +61,8 @@ class Incoming:
         self._sha256 = hashlib.sha256()
         self._size = 0
         self._opening: tuple[Values, int] | None = None
-        self.part, self._descriptor = spool.take_part()
+        self._published: Published | None = None
+        self._part: Part | None = spool.take_part()
 
     def write(self, fragment: memoryview) -> None:
         """Append a piece of the data set.
@@ -80,9 +84,10 @@ class Incoming:
         self._sha256.update(fragment)
 
     def _write(self, data: memoryview) -> None:
-        written = os.write(self._descriptor, data)
+        assert self._part is not None
+        written = os.write(self._part.descriptor, data)
         while written < len(data):
-            written += os.write(self._descriptor, data[written:])
+            written += os.write(self._part.descriptor, data[written:])
 
     def examine(self) -> InstanceHeader:
         """Check that the data set is whole and what was announced.
@@ -104,7 +109,9 @@ class Incoming:
     def _read_header(self) -> InstanceHeader:
         if self._opening is not None and self._opening[1] == self._size:
             return header_of(self._opening[0], self.transfer_syntax_uid)
-        with mmap.mmap(self._descriptor, 0, access=mmap.ACCESS_READ) as data:
+        assert self._part is not None
+        # a blank is longer than what was written to it
+        with mmap.mmap(self._part.descriptor, self._file_size, access=mmap.ACCESS_READ) as data:
             return scan_header(data, self.transfer_syntax_uid, start=len(self._meta))
 
     def publish(self) -> Published:
@@ -116,15 +123,39 @@ class Incoming:
         """
         header = self.header if self._examined and self.header else self.examine()
         sha256 = self._sha256.hexdigest()
-        path = self._spool.publish(self.part, self._descriptor, sha256)
-        return Published(header, path, len(self._meta) + self._size, sha256)
+        assert self._part is not None
+        path = self._spool.publish(self._part, sha256, self._file_size)
+        self._published = Published(header, path, self._file_size, sha256)
+        return self._published
+
+    def discard(self) -> None:
+        """Take back what was published: its study is no longer kept here."""
+        if self._published is not None:
+            self._published.path.unlink(missing_ok=True)
+            self._published = None
+
+    @property
+    def _file_size(self) -> int:
+        """Bytes written: what counts of the file."""
+        return len(self._meta) + self._size if self._size else 0
+
+    def keep_aside(self) -> Path | None:
+        """Move what came to quarantine, where it was refused; None where that fails."""
+        return None if self._part is None else self._spool.keep_aside(self._part, self._file_size)
 
     def release(self) -> None:
-        """Let go of the working name; a published file stays."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-            self.part.unlink(missing_ok=True)
+        """Let go of the working name; a published file stays, under its own."""
+        part, self._part = self._part, None
+        if part is None:
+            return
+        if self._published is None:
+            self._spool.let_go(part)
+            return
+        try:
+            self._spool.settle(part, self._published.sha256, self._published.size)
+        except OSError:
+            # it is durable all the same, and found by its seal as soon as this process has ended
+            log.exception("an instance keeps its working name", extra={"sha256": self._published.sha256})
 
 
 def pack_origin(sender: Sender) -> bytes:

@@ -55,6 +55,7 @@ class Listener:
         processes: more than one are spawned beside this one and share the port by SO_REUSEPORT.
         max_associations: per process; more are rejected as a passing local limit.
         idle_seconds: an association silent for so long is ended.
+        blanks: blank files that each spawned process keeps ready.
     """
 
     def __init__(
@@ -74,7 +75,9 @@ class Listener:
         max_associations: int = 50,
         idle_seconds: float = 60.0,
         grace_seconds: float = GRACE_SECONDS,
+        blanks: int = 0,
     ) -> None:
+        self._blanks = blanks
         self._inbox = inbox
         self._callers = Callers(callers.path, learn=True) if learn else callers
         self._learn = learn or callers.always_learn
@@ -181,6 +184,7 @@ class Listener:
         options = Options(
             inbox_root=self._inbox.root,
             reserve_bytes=self._inbox.reserve_bytes,
+            blanks=self._blanks,
             callers_path=self._callers.path,
             learn=self._learn,
             host=self.host,
@@ -242,8 +246,12 @@ def listen(
     max_associations: int = 50,
     idle_seconds: float = 60.0,
     reserve_bytes: int = DEFAULT_RESERVE,
+    blanks: int = 0,
 ) -> None:
     """Listen until SIGTERM or SIGINT, then stop in order.
+
+    Args:
+        blanks: blank files kept ready, over all processes; the rest as for `Listener`.
 
     Raises:
         NotListening: the port cannot be had.
@@ -252,7 +260,8 @@ def listen(
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    inbox = Inbox(inbox_root, reserve_bytes=reserve_bytes)
+    alone = processes == 1
+    inbox = Inbox(inbox_root, reserve_bytes=reserve_bytes, blanks=blanks if alone else 0)
     listener = Listener(
         inbox,
         Callers(callers_path, learn=learn),
@@ -266,6 +275,7 @@ def listen(
         processes=processes,
         max_associations=max_associations,
         idle_seconds=idle_seconds,
+        blanks=blanks // processes,
     )
     listener.start()
     told.wait()

@@ -22,6 +22,7 @@ class Options:
 
     inbox_root: Path
     reserve_bytes: int
+    blanks: int
     callers_path: Path
     learn: bool
     host: str
@@ -44,7 +45,7 @@ def serve(options: Options, parent: Connection, grace_seconds: float) -> None:
     wake_reader, wake_writer = multiprocessing.Pipe(duplex=False)
     signal.signal(signal.SIGTERM, lambda *_: wake_writer.send(None))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's; the parent decides
-    inbox = Inbox(options.inbox_root, reserve_bytes=options.reserve_bytes)
+    inbox = Inbox(options.inbox_root, reserve_bytes=options.reserve_bytes, blanks=options.blanks)
     callers = Callers(options.callers_path, learn=options.learn)
     tls = None if options.tls_folder is None else TlsFiles(options.tls_folder)
     doors, later = [Door(bind(options.host, options.port, shared=True))], None

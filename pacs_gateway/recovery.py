@@ -11,7 +11,8 @@ from pacs_gateway.headers import scan_header
 from pacs_gateway.incoming import origin_of
 from pacs_gateway.index import Index
 from pacs_gateway.part10 import read_meta
-from pacs_gateway.spool import Spool, is_whole
+from pacs_gateway.seal import is_whole
+from pacs_gateway.spool import Spool
 
 log = logging.getLogger(__name__)
 

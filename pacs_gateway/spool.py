@@ -1,26 +1,29 @@
 """The inbox's files: written aside, made durable under their hash, found again after a crash.
 
-owners/<token>/            one folder per process, locked while it lives; its half-written files are in it
+owners/<token>/            one folder per process, locked while it lives; in it half-written and blank files
 instances/<2>/<sha256>     durable Part 10 files, named by the hash of their data set
 quarantine/                bytes that were refused, for diagnosis
 """
 
 import contextlib
 import fcntl
-import hashlib
 import itertools
-import mmap
+import logging
 import os
 import secrets
 import shutil
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from pacs_gateway.part10 import read_meta
+from pacs_gateway.blanks import Blanks
+from pacs_gateway.disk import is_filled_in_place, names_follow_files, sync_folder
+from pacs_gateway.seal import BLANK_SUFFIX, Seal, restore
 
-NAMES_FOLLOW = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
+log = logging.getLogger(__name__)
+
 QUARANTINE_FILES = 500
 QUARANTINE_BYTES = 2 << 30
 """Beyond either the oldest go first."""
@@ -36,11 +39,37 @@ class TooLarge(ValueError):
     """One instance exceeds what may be received."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file that an instance is written to."""
+
+    path: Path
+    descriptor: int
+    blank_bytes: int = 0
+    """So many of its bytes have their place on the disk already."""
+
+    def is_sealed(self, size: int) -> bool:
+        """Whether `size` bytes of it are made durable by a seal, and not by a new size and name."""
+        return size <= self.blank_bytes
+
+
 class Spool:
-    """Folders of one inbox, and this process's place in them."""
+    """Folders of one inbox, and this process's place in them.
+
+    Args:
+        root: the inbox's folder.
+        reserve_bytes: below this much free disk, instances are refused.
+        instance_limit: the largest instance taken, bytes.
+        blanks: how many blank files are kept ready, where the file system lets them be filled in place.
+    """
 
     def __init__(
-        self, root: Path, *, reserve_bytes: int, instance_limit: int = DEFAULT_INSTANCE_LIMIT
+        self,
+        root: Path,
+        *,
+        reserve_bytes: int,
+        instance_limit: int = DEFAULT_INSTANCE_LIMIT,
+        blanks: int = 0,
     ) -> None:
         self.root = root
         self.reserve_bytes = reserve_bytes
@@ -54,14 +83,22 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True)
         for byte in range(256):
             (self.instances / f"{byte:02x}").mkdir(exist_ok=True)
-        _sync_folder(self.instances)
+        sync_folder(self.instances)
         self._names_follow = names_follow_files(root)
-        self._prepared: deque[tuple[Path, int]] = deque()
+        self._prepared: deque[Part] = deque()
         self._folder = self.owners / self.owner
         with self.recovering():
             self._folder.mkdir()
             self._lock = _try_lock(self._folder / "lock")
         assert self._lock is not None
+        self._blanks: Blanks | None = None
+        if blanks and is_filled_in_place(root):
+            self._blanks = Blanks(self._folder, blanks, self._has_room)
+
+    @property
+    def num_blanks(self) -> int:
+        """Blank files that are ready."""
+        return 0 if self._blanks is None else len(self._blanks)
 
     def path_of(self, sha256: str) -> Path:
         return self.instances / sha256[:2] / sha256
@@ -72,16 +109,21 @@ class Spool:
             with contextlib.suppress(OSError):  # what is wrong is said to whoever needs the file
                 self._prepared.append(self._new_part())
 
-    def take_part(self) -> tuple[Path, int]:
-        """A file to write to and its descriptor; both are the caller's from now on."""
+    def take_part(self) -> Part:
+        """A file to write to; it is the caller's from now on."""
         try:
             return self._prepared.pop()
         except IndexError:
             return self._new_part()
 
-    def _new_part(self) -> tuple[Path, int]:
+    def _new_part(self) -> Part:
+        blank = None if self._blanks is None else self._blanks.take()
+        if blank is not None:
+            with contextlib.suppress(FileNotFoundError):
+                return Part(blank.path, os.open(blank.path, os.O_RDWR | os.O_CLOEXEC), blank.size)
         path = self._folder / f"{next(self._names)}.part"
-        return path, os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return Part(path, descriptor)
 
     def check_room(self) -> None:
         """Refuse before the disk is full, so that what is acknowledged can be kept.
@@ -89,33 +131,65 @@ class Spool:
         Raises:
             NoRoom: less than `reserve_bytes` are free.
         """
-        stat = os.statvfs(self.root)
-        free = stat.f_bavail * stat.f_frsize
+        free = self._free_bytes()
         if free < self.reserve_bytes:
             raise NoRoom(f"{free} bytes free, {self.reserve_bytes} are kept in reserve")
 
-    def publish(self, part: Path, descriptor: int, sha256: str) -> Path:
-        """Make a written file durable under its hash; whoever else published it first did so as well."""
+    def _free_bytes(self) -> int:
+        stat = os.statvfs(self.root)
+        return stat.f_bavail * stat.f_frsize
+
+    def _has_room(self, size: int) -> bool:
+        """Whether blank files may take so much: never of what is left for instances on a filling disk."""
+        return self._free_bytes() - size > 2 * self.reserve_bytes
+
+    def publish(self, part: Part, sha256: str, size: int) -> Path:
+        """Make a written file of `size` bytes durable, and say where it will lie once it is settled.
+
+        Whoever else published the same first made it durable as well.
+        """
         path = self.path_of(sha256)
-        try:
-            os.link(part, path)
-            os.fsync(descriptor)
-        except FileExistsError:
-            # the other one may still be on its way to the disk, and both senders will be told Success
-            with path.open("rb") as other:
-                os.fsync(other.fileno())
+        if self._blanks is not None:
+            self._blanks.learn(size)
+        if part.is_sealed(size):
+            os.pwrite(part.descriptor, Seal(size, sha256).packed(), 0)
+            os.fdatasync(part.descriptor)
+            return path
+        if _link(part.path, path):
+            os.fsync(part.descriptor)
+        else:
+            _sync_other(path)
         if not self._names_follow:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return path
 
-    def keep_aside(self, part: Path) -> Path | None:
+    def settle(self, part: Part, sha256: str, size: int) -> None:
+        """Give a durable file its size and its name, and let go of the working one.
+
+        A sealed file needs neither to be found after a power cut, so its sender does not wait for them.
+
+        Raises:
+            OSError: it keeps its working name, and is published when this process has ended.
+        """
+        if part.is_sealed(size):
+            os.ftruncate(part.descriptor, size)
+            _link(part.path, self.path_of(sha256))
+        self.let_go(part)
+
+    def let_go(self, part: Part) -> None:
+        """Remove a working name."""
+        os.close(part.descriptor)
+        part.path.unlink(missing_ok=True)
+
+    def keep_aside(self, part: Part, size: int) -> Path | None:
         """Move refused bytes to quarantine; None where even that fails."""
         kept = self.quarantine / f"{secrets.token_hex(12)}.bin"
         try:
-            part.replace(kept)
+            os.ftruncate(part.descriptor, size)
+            part.path.replace(kept)
             self._prune_quarantine()
         except OSError:
-            part.unlink(missing_ok=True)
+            part.path.unlink(missing_ok=True)
             return None
         return kept
 
@@ -143,9 +217,21 @@ class Spool:
             lock = _try_lock(folder / "lock")
             if lock is not None:
                 dead.append(folder.name)
+                self._adopt(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
         return dead
+
+    def _adopt(self, folder: Path) -> None:
+        """Publish the sealed files of a dead process: their names were not durable when the power went."""
+        for path in folder.glob(f"*{BLANK_SUFFIX}"):
+            sha256 = restore(path)
+            if sha256 is None:
+                continue
+            published = self.path_of(sha256)
+            if _link(path, published):
+                log.warning("a sealed file was published", extra={"sha256": sha256})
+            _sync_other(published)
 
     def unindexed(self, known: set[str]) -> Iterator[Path]:
         """Durable files the index does not know, but for those a live process is just indexing."""
@@ -155,40 +241,27 @@ class Spool:
                     yield path
 
     def close(self) -> None:
+        if self._blanks is not None:
+            self._blanks.close()
         shutil.rmtree(self._folder, ignore_errors=True)
         assert self._lock is not None
-        for descriptor in (self._lock, *(descriptor for _, descriptor in self._prepared)):
+        for descriptor in (self._lock, *(part.descriptor for part in self._prepared)):
             os.close(descriptor)
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a published file holds the data set its name promises; after a power cut it may not."""
+def _link(part: Path, path: Path) -> bool:
+    """Whether the name was free."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            offset = read_meta(data).data_set_offset
-            view = memoryview(data)[offset:]
-            try:
-                return hashlib.sha256(view).hexdigest() == path.name
-            finally:
-                view.release()
-    except (OSError, ValueError):
+        os.link(part, path)
+    except FileExistsError:
         return False
+    return True
 
 
-def names_follow_files(root: Path) -> bool:
-    """Whether fsync of a file that was just linked makes the new name durable too.
-
-    These file systems log the name and the inode together; elsewhere the folder needs a sync of its own,
-    which on a busy disk costs as much again.
-    """
-    try:
-        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    except OSError:
-        return False
-    kinds = {fields[4]: fields[fields.index("-") + 1] for fields in mounts}
-    place = root.resolve()
-    mount = next((str(folder) for folder in (place, *place.parents) if str(folder) in kinds), "")
-    return kinds.get(mount) in NAMES_FOLLOW
+def _sync_other(path: Path) -> None:
+    """The other one may still be on its way to the disk, and both senders will be told Success."""
+    with path.open("rb") as other:
+        os.fsync(other.fileno())
 
 
 def _try_lock(path: Path) -> int | None:
@@ -199,11 +272,3 @@ def _try_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

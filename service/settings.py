@@ -13,9 +13,7 @@ from starlette.config import Config
 from service.channels.fence import read_fence
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "model" / "artefacts" / "stroke-ct-0.4.0"
-
-NREFER_URL = r"(https://[^/\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)(/[^\s?#]*)?"
-"""Patients' names travel there."""
+NREFER_URL = r"(https://[^/\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)(/[^\s?#]*)?"  # names travel there
 PORT = {"low": 1, "high": 65535}
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
@@ -88,6 +86,9 @@ class Settings:
 
     listener_processes: int = field(default=1, metadata={"low": 1, "high": 64})
     """How many processes share the DICOM port."""
+
+    blank_files: int = field(default=384, metadata={"low": 0, "high": 100_000})
+    """Files of 528 kB written beforehand, so that a CT is durable sooner; see `pacs_gateway.blanks`."""
 
     workers: int = field(default=1, metadata={"low": 0, "high": 64})
     """How many worker processes `hub serve` starts; 0 where other machines do the work."""
@@ -186,12 +187,11 @@ class Settings:
             raise BadSetting("smtp_security", self.smtp_security, "starttls, tls or off")
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", self.smtp_sender):
             raise BadSetting("smtp_sender", self.smtp_sender, "an e-mail address")
+        networks = self.subscription_networks
         try:
-            read_fence(self.subscription_networks)
+            read_fence(networks)
         except ValueError:
-            raise BadSetting(
-                "subscription_networks", self.subscription_networks, "networks such as 10.8.0.0/16"
-            ) from None
+            raise BadSetting("subscription_networks", networks, "networks such as 10.8.0.0/16") from None
         for name in ("line_url", "moph_notify_url"):
             if not re.fullmatch(r"https?://[^/\s]+", getattr(self, name)):
                 raise BadSetting(name, getattr(self, name), "http(s)://host without a path")

@@ -134,6 +134,7 @@ def running_hub(
         "HUB_HTTP_PORT": str(free_port()),
         "HUB_DICOM_PORT": str(free_port()),
         "HUB_DISK_RESERVE_MB": "1",
+        "HUB_BLANK_FILES": "8",
         **({"HUB_MODEL": str(package)} if package else {}),
         **settings,
     }

@@ -31,4 +31,5 @@ def listen(
         learn=learn or settings.learn_callers,
         processes=settings.listener_processes,
         reserve_bytes=settings.disk_reserve_bytes,
+        blanks=settings.blank_files,
     )

@@ -29,8 +29,8 @@ from pacs_gateway.callers import Callers
 from pacs_gateway.headers import read_header
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.listener import Listener, NotListening
+from pacs_gateway.seal import is_whole
 from pacs_gateway.sender import Peer, PeerUnreachable, echo, send
-from pacs_gateway.spool import is_whole
 from pacs_gateway.upper_layer import INVALID_PARAMETER, UNEXPECTED_PDU, UNRECOGNISED_PDU
 from tests.pacs import await_condition, make_slice, write_study
 from tests.pacs_gateway.wire import ECHO_RQ, STORE_RQ, RawCaller, command, p_data
