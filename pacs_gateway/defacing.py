@@ -11,7 +11,6 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 AIR_HU = -1000.0
 SKIN_HU = -300.0
@@ -56,6 +55,8 @@ def front_of(hu: NDArray[np.float64], row_mm: float, column_mm: float) -> Front:
         row_mm: distance of rows.
         column_mm: distance of columns.
     """
+    from scipy import ndimage  # not at the top: 15 MB, for thin series alone
+
     head = _head(hu, row_mm * column_mm)
     if head is None:
         nothing = np.zeros(hu.shape, bool)
@@ -102,6 +103,8 @@ def faceless(fronts: Sequence[Front], heights_mm: Sequence[float]) -> list[Mask]
 
 def _head(hu: NDArray[np.float64], pixel_mm2: float) -> Mask | None:
     """The largest body in a slice, with its hollows filled; table and head rest fall away."""
+    from scipy import ndimage  # not at the top: 15 MB, for thin series alone
+
     labels, count = ndimage.label(ndimage.binary_opening(hu > SKIN_HU, np.ones((3, 3))))
     if count == 0:
         return None

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from labeling.manifest import sha256_of
+from pacs_gateway.deidentify import deidentify
 from pacs_gateway.part10 import IMPLEMENTATION_VERSION_NAME
 from pacs_gateway.pseudonyms import Key
 from service.errors import AlreadyExists, HubError
@@ -64,9 +65,6 @@ class AnonymousFiles:
         return made
 
     def _written(self, case: str, keys: Sequence[str], hcode: str) -> tuple[Path, ...]:
-        # not at the top: the API imports this module, and scipy, which finds faces, costs 15 MB
-        from pacs_gateway.deidentify import deidentify
-
         paths = (self._storage.path(each) for each in keys)
         # they are copied into the set, and synced there
         return deidentify(paths, self.folder / case, key=self._key, hcode=hcode, durable=False).written

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from sqlalchemy import Engine
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pacs_gateway.inbox import Inbox
 from pacs_gateway.trials import TrialInbox
@@ -50,6 +48,7 @@ from service.api import (
     priors,
     problems,
     qido,
+    reading,
     receipts,
     referrals,
     reviews,
@@ -68,6 +67,7 @@ from service.api import (
     jobs as failed_jobs,
 )
 from service.api.access import Enqueue
+from service.api.caution import CautiousHeaders
 from service.db import make_engine
 from service.event_feed import EventFeed
 from service.failed_work import FailedJobs
@@ -149,6 +149,7 @@ PARTS = (
     cases,
     labels,
     adjudications,
+    reading,
     datasets,
     models,
     thresholds,
@@ -260,40 +261,3 @@ def create_app(
         # anew, half a second of every app's first request
         app.router.routes.extend(part.router.routes)
     return app
-
-
-CAUTION = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-}
-"""What every answer says unless its route says otherwise: nothing inline or from elsewhere, no frame."""
-
-
-class CautiousHeaders:
-    """Answers hold patients' data: no cache may keep them, no browser may guess their type."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and add the headers to the answer."""
-
-        async def cautious(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in CAUTION.items():
-                    headers.setdefault(name, value)
-                if scope["scheme"] == "https":
-                    headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-            await send(message)
-
-        await self.app(scope, receive, cautious)

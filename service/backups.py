@@ -27,8 +27,8 @@ ROWS, JOBS, DATA, STORAGE = "hub", "jobs", "data", "storage"
 NAME = "%Y%m%dT%H%M%SZ"
 UNFINISHED = ".unfinished-"
 CHUNK = 1 << 20
-LEFT_OUT = ("viewer", "research.key", "last-backup.json")
-"""Of HUB_DATA: what `hub viewer install` fetches again, and the secret that is kept apart."""
+LEFT_OUT = ("viewer", "reading", "research.key", "last-backup.json")
+"""Of HUB_DATA: what `hub viewer install` fetches again, what is made anew, and the secret kept apart."""
 
 Tell = Callable[[int, int, int], None]
 """Files done, files in all, bytes copied."""

@@ -16,13 +16,18 @@ def open_research_key(settings: Settings) -> Key:
     Raises:
         BadKey: it cannot be read or made.
     """
-    path = Path(settings.research_key) if settings.research_key else settings.data / "research.key"
+    path = research_key_file(settings)
     if path.exists():
         return read_key(path)
     try:
         return make_key(path)
     except BadKey:
         return read_key(path)  # another process was quicker
+
+
+def research_key_file(settings: Settings) -> Path:
+    """Where that secret is kept."""
+    return Path(settings.research_key) if settings.research_key else settings.data / "research.key"
 
 
 def patient_keys(study: Study, key: Key) -> dict[str, str]:

@@ -239,7 +239,8 @@ def _security() -> str:
 BCP 195 (RFC 8996, RFC 9325) TLS profile of PS3.15: TLS 1.2 or newer, both sides with certificates, each
 mapped to its callers. Cipher suites of TLS 1.2: {", ".join(CIPHERS.split(":"))}. Every access to a
 patient is in an audit trail whose rows are sealed by a chain of hashes. De-identification for research
-follows PS3.15 annex E (`hub deidentify`).
+follows PS3.15 annex E (`hub deidentify`). Who reads a case for research has QIDO-RS and WADO-RS (metadata,
+frames) of its de-identified copy alone, at /api/v1/labels/NUMBER/dicomweb.
 """
 
 

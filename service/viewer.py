@@ -30,6 +30,10 @@ NOTICE = (
     "งานวิจัย ไม่ใช่เพื่อการวินิจฉัย ผลจาก AI ต้องให้รังสีแพทย์ยืนยัน · "
     "Research use only, not for diagnosis: a radiologist confirms what the AI marks"
 )
+BLIND_NOTICE = (
+    "อ่านเพื่อการวิจัย ภาพไม่ระบุตัวตน ไม่ใช่เพื่อการวินิจฉัย · "
+    "Read for research: the images name nobody and are not for diagnosis"
+)
 
 
 def install_viewer(folder: Path, *, package: Path | None = None) -> int:
@@ -133,11 +137,18 @@ def _fitted(path: Path, content: bytes) -> bytes:
     return text.replace('window.PUBLIC_URL="/"', f'window.PUBLIC_URL="{PREFIX}/"').encode("utf-8")
 
 
-def viewer_config(dicomweb: str) -> str:
+def reading_index(index: str, prefix: str) -> str:
+    """The viewer's page with the configuration that lies under `prefix`."""
+    return index.replace(f'"{PREFIX}/app-config.js"', f'"{prefix}/app-config.js"')
+
+
+def viewer_config(dicomweb: str, *, prefix: str = PREFIX, blind: bool = False) -> str:
     """The script that configures the viewer: one source, this hub; no tour, no demo server.
 
     Args:
         dicomweb: the path of the hub's DICOMweb, such as /dicomweb.
+        prefix: where its pages lie.
+        blind: for who reads a case: that one study and no list of any.
     """
     source = {
         "friendlyName": "Imaging Hub",
@@ -152,18 +163,22 @@ def viewer_config(dicomweb: str) -> str:
         "supportsFuzzyMatching": False,
         "supportsWildcard": True,
         "omitQuotationForMultipartRequest": True,
-        "bulkDataURI": {"enabled": True},
+        "bulkDataURI": {"enabled": not blind},
     }
     presets = [
         {"id": f"ct-{name.lower()}", "description": name, "window": str(width), "level": str(level)}
         for name, width, level in WINDOWS
     ]
+    fitted = {"cornerstone.windowLevelPresets": {"$set": {"CT": presets}}, "ohif.tours": {"$set": []}}
+    if blind:  # beside the form there is room for the picture alone
+        fitted |= {"leftPanels": {"$set": []}, "rightPanels": {"$set": []}}
     config = {
         "name": "imaging-hub",
-        "routerBasename": PREFIX,
+        "routerBasename": prefix,
         "extensions": [],
         "modes": [],
-        "showStudyList": True,
+        "showStudyList": not blind,
+        "showPatientInfo": "disabled" if blind else "visibleCollapsed",
         "maxNumberOfWebWorkers": 3,
         "showLoadingIndicator": True,
         "showWarningMessageForCrossOrigin": True,
@@ -172,9 +187,7 @@ def viewer_config(dicomweb: str) -> str:
         "investigationalUseDialog": {"option": "never"},
         "disableConfirmationPrompts": True,
         "maxNumRequests": {"interaction": 100, "thumbnail": 5, "prefetch": 25},
-        "customizationService": [
-            {"cornerstone.windowLevelPresets": {"$set": {"CT": presets}}, "ohif.tours": {"$set": []}}
-        ],
+        "customizationService": [fitted],
         "defaultDataSourceName": "hub",
         "dataSources": [
             {
@@ -194,7 +207,7 @@ def viewer_config(dicomweb: str) -> str:
         "  var strip = document.createElement('div');\n"
         "  strip.setAttribute('role', 'note');\n"
         f"  strip.style.cssText = {json.dumps(style)};\n"
-        f"  strip.textContent = {json.dumps(NOTICE, ensure_ascii=False)};\n"
+        f"  strip.textContent = {json.dumps(BLIND_NOTICE if blind else NOTICE, ensure_ascii=False)};\n"
         "  document.body.appendChild(strip);\n"
         "});\n"
     )

@@ -1,6 +1,6 @@
 """QIDO-RS: search for studies, series and instances. PS3.18 section 10.6."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated
 
@@ -48,7 +48,7 @@ Uid = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z.\-_]+$")]
 @router.get("/studies")
 def find_studies(request: Request, viewer: Reader, session: Look) -> Response:
     """Studies that match, newest first."""
-    search = _search(request)
+    search = search_of(request)
     page = search_studies(session, viewer, search)
     base = _base(request)
     found = [
@@ -91,7 +91,7 @@ def find_instances_of_series(
 
 
 def _series(request: Request, viewer: Viewer, session: Session, study: str | None) -> Response:
-    search = _search(request)
+    search = search_of(request)
     studies = _studies(session, viewer, search, study)
     base = _base(request)
 
@@ -103,14 +103,14 @@ def _series(request: Request, viewer: Viewer, session: Session, study: str | Non
                 url = f"{place}/{attributes['0020000E']['Value'][0]}"
                 yield {**above, **attributes, "00081190": {"vr": "UR", "Value": [url]}}
 
-    found, remaining = _page(rows(), search, _below_study(search))
+    found, remaining = page_of(rows(), search, _below_study(search))
     return _answer(request, session, viewer, search, found, studies, remaining=remaining)
 
 
 def _instances(
     request: Request, viewer: Viewer, session: Session, study: str | None, series: str | None
 ) -> Response:
-    search = _search(request)
+    search = search_of(request)
     studies = _studies(session, viewer, search, study)
     base = _base(request)
 
@@ -125,7 +125,7 @@ def _instances(
                     "00081190": {"vr": "UR", "Value": [f"{place}/{uid}/instances/{instance}"]},
                 }
 
-    found, remaining = _page(rows(), search, _below_study(search))
+    found, remaining = page_of(rows(), search, _below_study(search))
     wanted = {*INSTANCE_TAGS, *search.include}
     if study is None or series is None:
         wanted |= SERIES_TAGS
@@ -136,7 +136,12 @@ def _instances(
     return _answer(request, session, viewer, search, found, studies, remaining=remaining)
 
 
-def _search(request: Request) -> Search:
+def search_of(request: Request) -> Search:
+    """What a request searches for.
+
+    Raises:
+        BadSyntax: a parameter makes no sense.
+    """
     try:
         return read_search(request.query_params.multi_items())
     except BadSearch as error:
@@ -156,7 +161,10 @@ def _below_study(search: Search) -> list[Match]:
     return [match for match in search.matches if match.path[0] != "00080061"]
 
 
-def _page(rows: Iterable[Attributes], search: Search, wanted: list[Match]) -> tuple[list[Attributes], int]:
+def page_of(
+    rows: Iterable[Attributes], search: Search, wanted: Sequence[Match]
+) -> tuple[list[Attributes], int]:
+    """The rows that match, as many as were asked for, and how many more there are."""
     matching = (row for row in rows if all(match(row) for match in wanted))
     found = list(islice(matching, search.offset, search.offset + search.limit))
     return found, sum(1 for _ in matching)

@@ -101,18 +101,9 @@ def retrieve_frames(
 ) -> Response:
     """Frames of one instance, as stored where that is accepted, else uncompressed."""
     number, [row] = _rows(session, viewer, study, series, instance)
-    path = request.app.state.storage.path(row.storage_key)
-    wanted = [int(number) for number in numbers.split(",")]
-    try:
-        frames = read_frames(path, wanted)
-        if not frames_as_stored(accepted(request), frames[0].media_type, frames[0].transfer_syntax_uid):
-            frames = decoded_frames(path, wanted)
-    except (NoFrame, UnreadableDataSet) as error:
-        raise NotFound(str(error)) from None
-    except CannotTranscode as error:
-        raise NotAcceptable(f"{error}; ask for transfer-syntax=* to have it as it is stored") from None
+    frames = frames_of(request, request.app.state.storage.path(row.storage_key), numbers)
     note_read(request, session, viewer, "dicomweb.frames", study_id=number)
-    return _frames_answer(frames)
+    return frames_answer(frames)
 
 
 @router.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}")
@@ -132,7 +123,7 @@ def bulk_data(
     except (NoFrame, UnreadableDataSet) as error:
         raise NotFound(str(error)) from None
     note_read(request, session, viewer, "dicomweb.bulk_data", study_id=found.id)
-    return _frames_answer([Frame(content, EXPLICIT, OCTETS)])
+    return frames_answer([Frame(content, EXPLICIT, OCTETS)])
 
 
 def _retrieve(
@@ -185,7 +176,26 @@ def _parts(contents: Iterator[bytes], boundary: str) -> Iterator[bytes]:
     yield f"--{boundary}--\r\n".encode()
 
 
-def _frames_answer(frames: Sequence[Frame]) -> Response:
+def frames_of(request: Request, path: FilePath, numbers: str) -> list[Frame]:
+    """Frames of a file by numbers with commas between, as stored where the request accepts that.
+
+    Raises:
+        NotFound: the file has no such frame. NotAcceptable: it cannot be sent as asked.
+    """
+    wanted = [int(number) for number in numbers.split(",")]
+    try:
+        frames = read_frames(path, wanted)
+        if not frames_as_stored(accepted(request), frames[0].media_type, frames[0].transfer_syntax_uid):
+            frames = decoded_frames(path, wanted)
+    except (NoFrame, UnreadableDataSet) as error:
+        raise NotFound(str(error)) from None
+    except CannotTranscode as error:
+        raise NotAcceptable(f"{error}; ask for transfer-syntax=* to have it as it is stored") from None
+    return frames
+
+
+def frames_answer(frames: Sequence[Frame]) -> Response:
+    """Frames as the parts of one answer."""
     boundary = secrets.token_hex(16)
     pieces: list[bytes] = []
     for frame in frames:

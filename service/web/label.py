@@ -12,11 +12,14 @@ from service.accounts import Permission, Viewer
 from service.adjudication_drafts import adjudication_draft_of
 from service.adjudications import disputes
 from service.api.access import Browser, Look, note_read
+from service.api.caution import WITH_VIEWER
 from service.assignments import Assignment, find_assignment, next_case, progress
 from service.case_images import images_of
 from service.case_keys import open_research_key
 from service.cases import Case
+from service.reading_copies import Desk
 from service.reads import draft_of, newest_reads, parse_label
+from service.viewer import PREFIX
 from service.web.page import render
 
 router = APIRouter(include_in_schema=False)
@@ -79,55 +82,42 @@ def show_dispute(entry: Browser, request: Request, session: Look) -> Response:
         (letter, findings_of(parse_label(read.label)))
         for letter, read in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", waiting[0].reads, strict=False)
     ]
-    form = {"api": f"/api/v1/adjudications/{case.id}", "next": "/adjudicate", "judges": True}
+    form = _form_of(request, Desk.ADJUDICATIONS, case.id) | {"next": "/adjudicate", "judges": True}
     draft = adjudication_draft_of(session, viewer, case.id)
     entered = draft.label if draft else {}
     values = _form(request, session, case) | {"disputed": waiting[0].consensus.disputed, "said": said}
     note_read(request, session, viewer, "case.dispute", study_id=case.study_id, detail={"case": case.id})
-    return render(
-        request,
-        "label.html",
-        viewer,
-        form=form,
-        own=None,
-        title="adjudicate.title",
-        left=len(waiting),
-        waiting=0,
-        entered=entered,
-        **values,
+    heading: dict[str, Any] = {"title": "adjudicate.title", "own": None, "left": len(waiting), "waiting": 0}
+    return _with_viewer(
+        render(request, "label.html", viewer, form=form, entered=entered, **heading, **values)
     )
 
 
 def _show(request: Request, session: Session, viewer: Viewer, turn: Assignment | None) -> Response:
     own = progress(session, reader=viewer.username)
     mine, waiting = own[0] if own else None, len(disputes(session, viewer))
+    heading: dict[str, Any] = {"title": "label.title", "own": mine, "left": None, "waiting": waiting}
     if turn is None:
-        return render(
-            request,
-            "label.html",
-            viewer,
-            form=None,
-            own=mine,
-            title="label.title",
-            left=None,
-            waiting=waiting,
-        )
+        return render(request, "label.html", viewer, form=None, **heading)
     case = session.get_one(Case, turn.case_id)
-    form = {"api": f"/api/v1/labels/{turn.id}", "next": "/label", "judges": False}
+    form = _form_of(request, Desk.LABELS, turn.id) | {"next": "/label", "judges": False}
     values, entered = _form(request, session, case), _entered(session, turn)
     note_read(request, session, viewer, "case.show", study_id=case.study_id, detail={"read": turn.id})
-    return render(
-        request,
-        "label.html",
-        viewer,
-        form=form,
-        own=mine,
-        title="label.title",
-        left=None,
-        waiting=waiting,
-        entered=entered,
-        **values,
+    return _with_viewer(
+        render(request, "label.html", viewer, form=form, entered=entered, **heading, **values)
     )
+
+
+def _form_of(request: Request, desk: Desk, number: int) -> dict[str, Any]:
+    """Where the form sends to, and where OHIF lies for it; empty where the hub has none."""
+    installed = (request.app.state.settings.viewer / "index.html").is_file()
+    place = f"{desk.value}/{number}"
+    return {"api": f"/api/v1/{place}", "viewer": f"{PREFIX}/{place}" if installed else ""}
+
+
+def _with_viewer(page: Response) -> Response:
+    page.headers.update(WITH_VIEWER)
+    return page
 
 
 def _form(request: Request, session: Session, case: Case) -> dict[str, Any]:

@@ -81,13 +81,15 @@ def given_out(
     )
 
 
-def with_images(session: Session, storage: Storage, folder: Path, n: int = 1, *, slices: int = 4) -> Case:
+def with_images(
+    session: Session, storage: Storage, folder: Path, n: int = 1, *, slices: int = 4, **changes: Any
+) -> Case:
     """A case whose files are really there: small axial CT slices, bottom to top."""
     uid, hn = f"1.2.{100 + n}", f"HN-77{n:05d}"
     paths = [
         write_slice(
             folder / uid, study=uid, number=at, pixel=n, side=64, PatientName=f"Secret^Name{n}", PatientID=hn,
-            AccessionNumber=f"ACC{n}", SliceThickness=5.0,
+            AccessionNumber=f"ACC{n}", **{"SliceThickness": 5.0, **changes},
         )
         for at in range(1, slices + 1)
     ]  # fmt: skip

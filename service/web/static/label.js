@@ -25,6 +25,22 @@
   let chosen = 0;
   let pending = null;
 
+  const scene = () => page.dataset.scene;
+  const remembered = `hub.scene.${page.dataset.reader}`;
+  const ohif = "viewer" in page.dataset ? window.makeOhif({
+    page, api, uids,
+    finding: () => box.value,
+    moved: (n) => { slice = n; mark(); },
+    pressed: (event) => press(event),
+    say: (words) => { page.querySelector("[data-scene-status]").textContent = words; },
+    boxes: {
+      all: () => rois.filter((each) => each.kind === "bbox"),
+      add: (roi) => { rois.push(roi); changed(); return roi; },
+      change: (roi, to) => { Object.assign(roi, to); changed(); },
+      remove: (roi) => { rois = rois.filter((each) => each !== roi); changed(); },
+    },
+  }) : null;
+
   const address = (n) => `${api}/slices/${n}.webp?window=${look}`;
   const value = (name) => form.elements[name]?.value || null;
   const set = (name, to) => { if (form.elements[name] && to !== null && to !== undefined) form.elements[name].value = String(to); };
@@ -32,13 +48,28 @@
 
   function show(n) {
     slice = Math.min(Math.max(n, 1), uids.length);
+    mark();
+    if (scene() !== "simple") { ohif.show(slice); return; }
     picture.src = address(slice);
-    slider.value = String(slice);
-    page.querySelector("[data-slice-number]").textContent = `${slice} / ${uids.length}`;
-    page.querySelector("[data-key-slice]").setAttribute("aria-pressed", String(keySlices.has(uids[slice - 1])));
     drawBoxes();
     brush.show();
     for (const near of [slice + 1, slice - 1]) if (near >= 1 && near <= uids.length) new Image().src = address(near);
+  }
+
+  // 0: OHIF shows no slice, but a plane through many
+  function mark() {
+    slider.value = String(slice || 1);
+    page.querySelector("[data-slice-number]").textContent = `${slice || "–"} / ${uids.length}`;
+    page.querySelector("[data-key-slice]").setAttribute("aria-pressed", String(keySlices.has(uids[slice - 1])));
+  }
+
+  async function enter(to) {
+    localStorage.setItem(remembered, to);
+    const refused = to === "simple" ? "" : await ohif.open(to === "apart");
+    if (to === "simple" || refused) page.dataset.scene = "simple";
+    page.querySelector("[data-scene-status]").textContent = refused;
+    page.querySelectorAll("[data-enter]").forEach((each) => each.setAttribute("aria-pressed", String(each.dataset.enter === scene())));
+    show(slice || 1);
   }
 
   function drawBoxes(extra) {
@@ -153,7 +184,7 @@
 
   const findingOf = (name) => form.querySelector(`[data-row=${name}] [data-extent]`)?.dataset.extent;
   function end(finding, which) {
-    if (!finding) return;
+    if (!finding || !slice) return;
     const [first, last] = extents[finding] || [];
     const pair = which === "first" ? [slice, last] : [first || slice, slice];
     extents[finding] = pair[1] && pair[0] > pair[1] ? [pair[1], pair[0]] : pair;
@@ -161,9 +192,10 @@
   }
 
   function keySlice() {
+    if (!slice) return;
     const uid = uids[slice - 1];
     if (!keySlices.delete(uid)) keySlices.add(uid);
-    show(slice);
+    mark();
     changed();
   }
 
@@ -195,18 +227,26 @@
     }, { once: true });
   });
   page.querySelector("[data-unbox]").addEventListener("click", () => {
-    rois = rois.filter((each) => each.sop_uid !== uids[slice - 1]);
+    const gone = rois.filter((each) => each.sop_uid === uids[slice - 1]);
+    rois = rois.filter((each) => !gone.includes(each));
+    ohif?.unbox(gone);
     drawBoxes();
     changed();
   });
 
   picture.parentElement.addEventListener("wheel", (event) => { event.preventDefault(); show(slice + Math.sign(event.deltaY)); }, { passive: false });
   slider.addEventListener("input", () => show(Number(slider.value)));
-  page.querySelectorAll("[data-window]").forEach((button) => button.addEventListener("click", () => {
+  const windows = [...page.querySelectorAll("[data-window]")];
+  function through(button) {
     look = button.dataset.window;
-    page.querySelectorAll("[data-window]").forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
-    show(slice);
-  }));
+    windows.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+    if (scene() === "simple") show(slice || 1);
+    else ohif.look(...look.split(",").map(Number));
+  }
+  const nextWindow = () => through(windows[(windows.findIndex((each) => each.dataset.window === look) + 1) % windows.length]);
+  windows.forEach((button) => button.addEventListener("click", () => through(button)));
+  page.querySelectorAll("[data-enter]").forEach((button) => button.addEventListener("click", () => enter(button.dataset.enter)));
+  box.addEventListener("change", () => ohif?.rectangle());
   page.querySelectorAll("[data-end]").forEach((button) => button.addEventListener("click", () => end(button.closest("[data-extent]").dataset.extent, button.dataset.end)));
   page.querySelector("[data-key-slice]").addEventListener("click", keySlice);
   page.querySelector("[data-normal]").addEventListener("click", normal);
@@ -220,20 +260,23 @@
   });
   form.addEventListener("input", (event) => { if (event.target.matches("textarea, [type=number]")) changed(); });
   form.addEventListener("submit", (event) => { event.preventDefault(); handIn(); });
-  document.addEventListener("keydown", (event) => {
+  // of this page, and of OHIF's, which has keys of its own: those of the form come first
+  function press(event) {
     if (event.ctrlKey && event.key === "Enter") { event.preventDefault(); handIn(); return; }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("textarea, select, [type=number]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("textarea, select, [type=number], [type=text]")) return;
     const name = ROWS[chosen];
     const keys = {
       ArrowUp: () => show(slice + 1), ArrowDown: () => show(slice - 1), n: normal, k: keySlice,
       p: () => answer(name, "present"), a: () => answer(name, "absent"), u: () => answer(name, "uncertain"),
-      f: () => end(findingOf(name), "first"), l: () => end(findingOf(name), "last"), ...brush.keys,
+      f: () => end(findingOf(name), "first"), l: () => end(findingOf(name), "last"), w: nextWindow, ...(scene() === "simple" ? brush.keys : {}),
     };
     const act = /^[1-7]$/.test(event.key) ? () => { chosen = Number(event.key) - 1; drawExtents(); } : keys[event.key];
     if (!act) return;
     event.preventDefault();
+    event.stopImmediatePropagation();
     act();
-  });
+  }
+  document.addEventListener("keydown", press);
 
   // what was entered a moment ago goes out with the page
   window.addEventListener("pagehide", () => {
@@ -244,5 +287,7 @@
 
   fill(JSON.parse(page.dataset.entered));
   drawExtents();
-  show(slice);
+  const roomy = window.matchMedia("(min-width: 60rem)").matches;
+  if (ohif) enter(localStorage.getItem(remembered) || (roomy ? "ohif" : "simple"));
+  else show(slice);
 })();

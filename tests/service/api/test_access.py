@@ -101,6 +101,7 @@ PARAMETERS: dict[str, object] = {
     "hospital": UDON,
     "title": "CT1",
     "number": 1,
+    "desk": "labels",
     "hcode": UDON,
     "fingerprint": "ab" * 32,
     "study": "1.2.3",

@@ -18,6 +18,16 @@ REVIEWERS = frozenset({Role.RADIOLOGIST, Role.SPECIALIST, Role.ADMIN})
 DOCTORS = REVIEWERS | {Role.REFERRER}
 OFFERERS = frozenset({Role.TECHNICIAN, Role.ML, Role.ADMIN})
 RECEIVERS = DOCTORS - {Role.RADIOLOGIST}
+BLIND = "/api/v1/{desk}/{number}/dicomweb/studies"
+BLIND_SERIES = "{study}/series/{series}"
+BLIND_PLACES = (
+    "{study}/metadata",
+    "{study}/series",
+    f"{BLIND_SERIES}/instances",
+    f"{BLIND_SERIES}/instances/{{instance}}/frames/{{numbers}}",
+    f"{BLIND_SERIES}/instances/{{instance}}/metadata",
+    f"{BLIND_SERIES}/metadata",
+)
 
 TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
     (
@@ -138,6 +148,10 @@ TABLE: tuple[tuple[frozenset[Role], tuple[str, ...]], ...] = (
             "GET /api/v1/adjudications/{number}/masks/{name}.png",
             "GET /api/v1/adjudications/{number}/slices/{n}.webp",
             "GET /api/v1/labels/{number}/slices/{n}.webp",
+            f"GET {BLIND}",
+            *(f"GET {BLIND}/{place}" for place in BLIND_PLACES),
+            "GET /viewer/adjudications/{number}/{path}",
+            "GET /viewer/labels/{number}/{path}",
             "GET /api/v1/labels/next",
             "POST /api/v1/labels/{number}/masks",
             "POST /api/v1/adjudications/{number}/masks",

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import Engine
 
+from service import viewer
 from service.accounts import Role, add_account
 from service.db import make_engine, session_scope
 from service.errors import Unavailable
@@ -37,16 +39,21 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def install_ohif(hub: RunningHub) -> None:
-    """Give the hub its viewer, from npm or from the package that an earlier test has fetched."""
-    kept = Path(tempfile.gettempdir()) / f"{PACKAGE.replace('/', '-').strip('@')}-{VERSION}.tgz"
-    if not kept.is_file():
+def install_ohif(place: Path) -> None:
+    """Put the viewer where a hub serves it from: one that is kept between tests, at first from npm."""
+    kept = Path(tempfile.gettempdir()) / f"{PACKAGE.replace('/', '-').strip('@')}-{VERSION}"
+    package = kept.with_suffix(f"{kept.suffix}.tgz")
+    if not package.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             try:
-                shutil.move(fetch_package(Path(scratch)), kept)
+                shutil.move(fetch_package(Path(scratch)), package)
             except Unavailable as refusal:
                 pytest.skip(str(refusal))
-    install_viewer(hub.data / "viewer", package=kept)
+    how = sha256(Path(viewer.__file__).read_bytes()).hexdigest()[:16]
+    folder = kept.with_name(f"{kept.name}-{how}")
+    if not folder.is_dir():
+        install_viewer(folder, package=package)
+    place.symlink_to(folder)
 
 
 class House:

@@ -173,6 +173,8 @@ RULES: dict[str, set[Role]] = {
     "POST /console/hospitals/{hcode}/mode": {Role.ADMIN},
     "POST /console/studies/{uid}/again": {Role.ADMIN},
     "GET /viewer/{path:path}": READERS,
+    "GET /viewer/adjudications/{number}/{path:path}": REVIEWERS,
+    "GET /viewer/labels/{number}/{path:path}": REVIEWERS,
 }
 """Who may open or send what. A page that is not here fails the test: it has no rule."""
 

@@ -29,7 +29,7 @@ AT = f"uid => {VIEWPORT}?.getCurrentImageId?.()?.includes(`/instances/${{uid}}/`
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     files = real_ct("haemorrhage-ct")
     with chromium() as browser, running_hub(tmp_path_factory.mktemp("ohif") / "hub") as hub:
-        install_ohif(hub)
+        install_ohif(hub.data / "viewer")
         hub.storescu(files)
         house = House(hub, browser)
         yield house
