@@ -222,7 +222,7 @@ def enter_by_token(session: Session, key: str) -> tuple[Viewer, bool]:
     Raises:
         NotSignedIn: unknown, expired or revoked, or its account was closed; which is not told.
     """
-    found = session.execute(_HOLDER, {"key": _digest(key)}).one_or_none()
+    found = session.connection().execute(_HOLDER, {"key": _digest(key)}).one_or_none()
     if found is None or not found.active or found.revoked_at:
         raise NotSignedIn("the token is not known, has expired or was revoked")
     moment = now()

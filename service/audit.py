@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, bindparam, insert, select, update
+from sqlalchemy import Connection, String, bindparam, insert, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db import Base, Id, Json, UtcDateTime, now
@@ -81,12 +81,12 @@ def record(
 ) -> None:
     """Append one entry; call it late in a transaction, because others wait until that ends."""
     session.flush()
-    append(session, [Act(actor, action, study_id, detail or {})])
+    append(session.connection(), [Act(actor, action, study_id, detail or {})])
 
 
-def append(session: Session, acts: Sequence[Act]) -> None:
+def append(connection: Connection, acts: Sequence[Act]) -> None:
     """Append entries in this order."""
-    count, digest = session.execute(_NEWEST).one()
+    count, digest = connection.execute(_NEWEST).one()
     at = now()
     rows = []
     for number, act in enumerate(acts, count + 1):
@@ -104,8 +104,8 @@ def append(session: Session, acts: Sequence[Act]) -> None:
                 "digest": digest,
             }
         )
-    session.execute(_INSERT, rows)
-    session.execute(_ADVANCE, {"newest": count + len(rows), "seal": digest})
+    connection.execute(_INSERT, rows)
+    connection.execute(_ADVANCE, {"newest": count + len(rows), "seal": digest})
 
 
 def verify_chain(session: Session) -> ChainState:

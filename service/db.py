@@ -156,6 +156,13 @@ def session_scope(engine: Engine, *, write: bool = True) -> Iterator[Session]:
             call()
 
 
+@contextmanager
+def connection_scope(engine: Engine) -> Iterator[Connection]:
+    """A writing `session_scope` for work on tables alone, without the session that objects need."""
+    with engine.begin() as connection:
+        yield connection
+
+
 def after_commit(session: Session, call: Callable[[], object]) -> None:
     """Do `call` once the session's scope has committed, and not at all when it does not."""
     session.info.setdefault("after_commit", []).append(call)

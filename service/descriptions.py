@@ -8,6 +8,7 @@ what searches ask for. A description belongs to one revision, so late slices mak
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Engine, ForeignKey
@@ -56,6 +57,32 @@ class Description(Base):
 
 
 @dataclass(frozen=True, slots=True)
+class ToldStudy:
+    """What a search tells of a study's row, under the names of its columns."""
+
+    id: int
+    revision: int
+    study_instance_uid: str
+    patient_id: str
+    patient_name: str
+    birth_date: date | None
+    sex: str
+    accession_number: str
+    study_date: date | None
+    study_description: str
+    modality: str
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A description's attributes and series, without its row."""
+
+    attributes: dict[str, Any]
+    series: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DescribedSeries:
     """One series of a description."""
 
@@ -66,13 +93,13 @@ class DescribedSeries:
     """Storage key of the JSON array of its instances' headers."""
 
 
-def description_of(session: Session, study: Study) -> Description | None:
+def description_of(session: Session, study: Study | ToldStudy) -> Description | None:
     """The description of the study's current revision, if it was made."""
     found = session.get(Description, study.id)
     return found if found is not None and found.revision == study.revision else None
 
 
-def described_series(description: Description) -> list[DescribedSeries]:
+def described_series(description: Description | Told) -> list[DescribedSeries]:
     """The series of a description."""
     return [DescribedSeries(**each) for each in description.series]
 
@@ -108,7 +135,7 @@ def describe(engine: Engine, storage: Storage, study_id: int) -> None:
         note_acquisition(session, study, (header for series in headers for header in series))
 
 
-def identity_attributes(study: Study) -> Attributes:
+def identity_attributes(study: Study | ToldStudy) -> Attributes:
     """Patient and study as the hub repaired them."""
     plain = {
         "00080020": ("DA", f"{study.study_date:%Y%m%d}" if study.study_date else ""),
@@ -135,7 +162,7 @@ def without_identity(attributes: Attributes) -> Attributes:
 
 
 def read_headers(
-    study: Study, series_uid: str, instances: Sequence[Sequence[Any]], storage: Storage
+    study: Study | ToldStudy, series_uid: str, instances: Sequence[Sequence[Any]], storage: Storage
 ) -> list[Attributes]:
     """The headers of some instances of one series, each SOP instance once, in order of InstanceNumber.
 

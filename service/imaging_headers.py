@@ -11,13 +11,14 @@ from pacs_gateway.dicomjson import Attributes
 from service.db import session_scope
 from service.descriptions import (
     Description,
+    ToldStudy,
     describe,
     described_series,
     description_of,
     read_headers,
 )
 from service.imaging_search import FoundStudy
-from service.result_objects import ResultObject, as_instances
+from service.result_objects import MadeObject, as_instances
 from service.storage import Storage
 from service.studies import Study
 
@@ -29,7 +30,7 @@ class Hub(Protocol):
     storage: Storage
 
 
-def ensure_description(hub: Hub, session: Session, study: Study) -> Description | None:
+def ensure_description(hub: Hub, session: Session, study: Study | ToldStudy) -> Description | None:
     """The study's description, made now where nobody has made it yet."""
     found = description_of(session, study)
     if found is None:
@@ -66,14 +67,14 @@ def instance_headers(
             yield from read_headers(found.study, uid, as_instances(rows), hub.storage)
 
 
-def _by_series(rows: Sequence[ResultObject]) -> dict[str, list[ResultObject]]:
-    series: dict[str, list[ResultObject]] = {}
+def _by_series(rows: Sequence[MadeObject]) -> dict[str, list[MadeObject]]:
+    series: dict[str, list[MadeObject]] = {}
     for row in rows:
         series.setdefault(row.series_instance_uid, []).append(row)
     return series
 
 
-def _made_attributes(study: Study, rows: Sequence[ResultObject]) -> Attributes:
+def _made_attributes(study: ToldStudy, rows: Sequence[MadeObject]) -> Attributes:
     first = rows[0]
     values: dict[str, tuple[str, Any]] = {
         "00080060": ("CS", first.modality),

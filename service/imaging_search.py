@@ -5,18 +5,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, load_only
+from sqlalchemy import Connection, Row
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pacs_gateway.dicomjson import Attributes
 from pacs_gateway.searching import Match, Search, like_pattern
 from service.accounts import Permission, Viewer
-from service.descriptions import IDENTITY, Description, identity_attributes
+from service.descriptions import IDENTITY, Told, ToldStudy, identity_attributes
 from service.errors import BadSyntax, NotAllowed
-from service.patient_search import holding
-from service.result_objects import ResultObject
-from service.sight import visible_studies
+from service.imaging_statements import (
+    MADE,
+    Comparison,
+    How,
+    all_of,
+    count_of,
+    page_of,
+    shape_of,
+    values_of,
+)
+from service.patient_search import full_text_of, grams_of, is_full_text
+from service.result_objects import MadeObject
 from service.studies import Study
 
 COUNT_UP_TO = 10_000
@@ -39,11 +49,11 @@ UID, NAME = "0020000D", "00100010"
 
 @dataclass(frozen=True, slots=True)
 class FoundStudy:
-    """A study, its description where it was made, and the modalities of the hub's own objects."""
+    """A study, its description where it was made, and the hub's own objects."""
 
-    study: Study
-    description: Description | None
-    made: Sequence[ResultObject]
+    study: ToldStudy
+    description: Told | None
+    made: Sequence[MadeObject]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +64,6 @@ class StudyPage:
     remaining: int
 
 
-TOLD = (
-    Study.study_instance_uid,
-    Study.patient_id,
-    Study.patient_name,
-    Study.birth_date,
-    Study.sex,
-    Study.accession_number,
-    Study.study_date,
-    Study.study_description,
-    Study.modality,
-    Study.revision,
-    Study.instances,
-)
-"""What a search reads of a study; to read another column of what it found is an error."""
-
-# made once: building a statement costs as much processor time as running it
-_DESCRIBED = (
-    select(Study, Description)
-    .outerjoin(Description, (Description.study_id == Study.id) & (Description.revision == Study.revision))
-    .order_by(Study.id.desc())
-    # the rest is a third of the time: notes, reasons and repairs are JSON, and moments are text in SQLite
-    .options(load_only(*TOLD, raiseload=True))
-)
-_MADE = (
-    select(ResultObject)
-    .join(Study, (Study.id == ResultObject.study_id) & (Study.revision == ResultObject.revision))
-    .where(ResultObject.study_id.in_(bindparam("studies", expanding=True)))
-    .order_by(ResultObject.id)
-)
-
-
 def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPage:
     """The studies that `viewer` may see and that match, newest first; attributes below them are passed over.
 
@@ -93,45 +72,40 @@ def search_studies(session: Session, viewer: Viewer, search: Search) -> StudyPag
         BadSyntax: a date is none.
     """
     _check_identity(viewer, search)
-    wanted = [visible_studies(viewer), Study.revision > 0]
-    left = []
-    for match in search.matches:
-        condition = _condition(match)
-        if condition is not None:
-            wanted.append(condition)
-            if match.path[0] == NAME:
-                wanted += holding(session, re.split(r"[*?^=]", match.value))
-        elif match.path[0] in READ_TAGS and match.value not in ("", "*"):
-            left.append(match)
-    query = _DESCRIBED.where(*wanted)
-    if left:
-        return _page_by_reading(session, query, search, left)
-    rows = session.execute(query.offset(search.offset).limit(search.limit + 1)).all()
+    asked = [match for match in search.matches if match.value not in ("", "*")]
+    compared = [each for match in asked if len(match.path) == 1 for each in _compared(session, match)]
+    shape, values = shape_of(compared), values_of(compared)
+    connection = session.connection()  # past the session, which makes objects
+    if left := [match for match in asked if match.path[0] in READ_TAGS]:
+        rows = connection.execute(all_of(viewer, shape), values, execution_options={"yield_per": 200})
+        return _page_by_reading(connection, rows, search, left)
+    page = {"offset": search.offset, "limit": search.limit + 1}
+    found = [_told(row) for row in connection.execute(page_of(viewer, shape), values | page)]
     remaining = 0
-    if len(rows) > search.limit:
-        beyond = select(Study.id).where(*wanted).limit(search.offset + search.limit + COUNT_UP_TO).subquery()
-        counted = session.scalars(select(func.count()).select_from(beyond)).one()
+    if len(found) > search.limit:
+        most = search.offset + search.limit + COUNT_UP_TO
+        counted = connection.execute(count_of(viewer, shape), values | {"limit": most}).scalar_one()
         remaining = counted - search.offset - search.limit
-    return StudyPage(_with_made(session, [(row[0], row[1]) for row in rows[: search.limit]]), remaining)
+    return StudyPage(_with_made(connection, found[: search.limit]), remaining)
 
 
 def _page_by_reading(
-    session: Session, query: Select[Study, Description], search: Search, left: Sequence[Match]
+    connection: Connection, rows: Iterable[Row[*tuple[Any, ...]]], search: Search, left: Sequence[Match]
 ) -> StudyPage:
     """For attributes that have no column: look at the studies one by one."""
 
-    def matching() -> Iterator[tuple[Study, Description | None]]:
-        for study, description in session.execute(query.execution_options(yield_per=200)):
+    def matching() -> Iterator[tuple[ToldStudy, Told | None]]:
+        for study, description in map(_told, rows):
             attributes = dict(description.attributes) if description else {}
             attributes["00080061"] = {"vr": "CS", "Value": sorted(modalities(study, description, ()))}
             if all(match(attributes) for match in left):
                 yield study, description
 
     found = list(islice(matching(), search.offset, search.offset + search.limit + 1 + COUNT_UP_TO))
-    return StudyPage(_with_made(session, found[: search.limit]), max(0, len(found) - search.limit))
+    return StudyPage(_with_made(connection, found[: search.limit]), max(0, len(found) - search.limit))
 
 
-def modalities(study: Study, description: Description | None, made: Iterable[ResultObject]) -> set[str]:
+def modalities(study: ToldStudy, description: Told | None, made: Iterable[MadeObject]) -> set[str]:
     """The modalities in a study, the hub's own objects included."""
     found = {row.modality for row in made}
     for series in description.series if description else ():
@@ -161,12 +135,17 @@ def study_attributes(found: FoundStudy, *, retrieve_url: str) -> Attributes:
     }
 
 
-def _with_made(session: Session, rows: Sequence[tuple[Study, Description | None]]) -> list[FoundStudy]:
-    made: dict[int, list[ResultObject]] = {study.id: [] for study, _ in rows}
+def _told(row: Row[*tuple[Any, ...]]) -> tuple[ToldStudy, Told | None]:
+    *study, attributes, series = row
+    return ToldStudy(*study), None if series is None else Told(attributes, series)
+
+
+def _with_made(connection: Connection, found: Sequence[tuple[ToldStudy, Told | None]]) -> list[FoundStudy]:
+    made: dict[int, list[MadeObject]] = {study.id: [] for study, _ in found}
     if made:
-        for row in session.scalars(_MADE, {"studies": list(made)}):
+        for row in connection.execute(MADE, {"studies": list(made)}):
             made[row.study_id].append(row)
-    return [FoundStudy(study, description, made[study.id]) for study, description in rows]
+    return [FoundStudy(study, description, made[study.id]) for study, description in found]
 
 
 def _check_identity(viewer: Viewer, search: Search) -> None:
@@ -177,43 +156,35 @@ def _check_identity(viewer: Viewer, search: Search) -> None:
             raise NotAllowed(f"the role {viewer.role.value!r} does not search for patients")
 
 
-def _condition(match: Match) -> ColumnElement[bool] | None:
+def _compared(session: Session, match: Match) -> Iterator[Comparison]:
+    """What a match compares in columns; nothing where the attribute has none."""
     tag, value = match.path[0], match.value
-    if len(match.path) > 1 or value in ("", "*"):
-        return None
     if tag == UID:
-        return Study.study_instance_uid.in_(value.replace("\\", ",").split(","))
-    if tag == NAME:
-        return _name(value)
-    if tag in TEXT_COLUMNS:
-        column = TEXT_COLUMNS[tag]
-        return column.like(like_pattern(value), escape="\\") if {"*", "?"} & set(value) else column == value
-    if tag in DATE_COLUMNS:
-        return _between(DATE_COLUMNS[tag], value)
-    return None
+        yield How.AMONG, Study.study_instance_uid, value.replace("\\", ",").split(",")
+    elif tag == NAME:
+        yield How.NAMED, Study.patient_name, like_pattern(value.lower())
+        if grams := grams_of(re.split(r"[*?^=]", value)):
+            if is_full_text(session):
+                yield How.IN_FULL_TEXT, Study.patient_name, full_text_of(grams)
+            else:
+                yield How.AMONG_GRAMS, Study.patient_name, grams
+    elif tag in TEXT_COLUMNS:
+        if {"*", "?"} & set(value):
+            yield How.LIKE, TEXT_COLUMNS[tag], like_pattern(value)
+        else:
+            yield How.IS, TEXT_COLUMNS[tag], value
+    elif tag in DATE_COLUMNS:
+        yield from _between(DATE_COLUMNS[tag], value)
 
 
-def _name(value: str) -> ColumnElement[bool]:
-    """In any component group, upper and lower case alike."""
-    pattern, name = like_pattern(value.lower()), func.lower(Study.patient_name)
-    return or_(
-        *(
-            name.like(each, escape="\\")
-            for each in (pattern, f"{pattern}=%", f"%={pattern}", f"%={pattern}=%")
-        )
-    )
-
-
-def _between(column: InstrumentedAttribute[date | None], value: str) -> ColumnElement[bool]:
+def _between(column: InstrumentedAttribute[date | None], value: str) -> Iterator[Comparison]:
     low, dash, high = value.partition("-")
     if not dash:
-        return column == _day(low)
-    ends = [column >= _day(low)] if low else []
-    ends += [column <= _day(high)] if high else []
-    condition: ColumnElement[bool] = column.is_not(None)
-    for end in ends:
-        condition = condition & end
-    return condition
+        yield How.IS, column, _day(low)
+    elif low:
+        yield How.FROM, column, _day(low)
+    if high:
+        yield How.UNTIL, column, _day(high)
 
 
 def _day(text: str) -> date:

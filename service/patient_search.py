@@ -8,6 +8,7 @@ find is checked against the name itself.
 from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Integer,
     Select,
@@ -83,13 +84,37 @@ def holding(session: Session, fragments: Iterable[str]) -> list[ColumnElement[bo
 
     Empty where every fragment is shorter than three letters, and only reading the names can tell.
     """
-    words = [word for each in fragments for word in clean(each).lower().split() if len(word) > SHORTEST]
-    grams = list(dict.fromkeys(gram for word in words for gram in _grams(word)))
+    grams = grams_of(fragments)
     if not grams:
         return []
-    if session.get_bind().dialect.name == "sqlite":
-        return [Study.id.in_(select(NAMES.c.rowid).where(_matches(f"name : ({_all(grams)})")))]
-    return [_hold(grams)]
+    return [in_full_text(full_text_of(grams)) if is_full_text(session) else among_grams(grams)]
+
+
+def is_full_text(session: Session) -> bool:
+    """Whether the index of names is SQLite's full-text table."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def grams_of(fragments: Iterable[str]) -> list[str]:
+    """What stands in the index for names that hold each of `fragments` of three letters or more."""
+    words = [word for each in fragments for word in clean(each).lower().split() if len(word) > SHORTEST]
+    return list(dict.fromkeys(gram for word in words for gram in _grams(word)))
+
+
+def full_text_of(grams: Iterable[str]) -> str:
+    """The full-text table's expression for names that hold all of `grams`."""
+    return f"name : ({_all(grams)})"
+
+
+def in_full_text(wanted: str | BindParameter[str]) -> ColumnElement[bool]:
+    """The condition on `Study` that the full-text table finds its name."""
+    return Study.id.in_(select(NAMES.c.rowid).where(_matches(wanted)))
+
+
+def among_grams(grams: Sequence[str] | BindParameter[Sequence[str]]) -> ColumnElement[bool]:
+    """The condition on `Study` that PostgreSQL's index finds its name (or its hospital) by all of `grams`."""
+    indexed = func.name_grams(Study.patient_name, Study.hcode, type_=ARRAY(Text))
+    return indexed.contains(cast(grams, ARRAY(Text)))
 
 
 def _among_shown(session: Session, viewer: Viewer, words: Sequence[str], limit: int) -> Sequence[Study]:
@@ -121,9 +146,9 @@ def _by_name(session: Session, viewer: Viewer, words: Sequence[str], limit: int)
         select(Study).where(visible_to(viewer, Study.hcode), not_blind(viewer), *_holds(words)).limit(limit)
     )
     if session.get_bind().dialect.name == "sqlite":
-        return session.scalars(_in_full_text(query, grams, viewer)).all()
+        return session.scalars(_led_by_full_text(query, grams, viewer)).all()
     hospital = [] if viewer.sees_region else [f"#{viewer.hcode or ''}"]
-    return session.scalars(query.where(_hold([*grams, *hospital])).order_by(Study.id.desc())).all()
+    return session.scalars(query.where(among_grams([*grams, *hospital])).order_by(Study.id.desc())).all()
 
 
 def _holds(words: Sequence[str]) -> list[ColumnElement[bool]]:
@@ -131,14 +156,9 @@ def _holds(words: Sequence[str]) -> list[ColumnElement[bool]]:
     return [name.like(f"%{_literal(word.lower())}%", escape="\\") for word in words]
 
 
-def _hold(grams: Sequence[str]) -> ColumnElement[bool]:
-    indexed = func.name_grams(Study.patient_name, Study.hcode, type_=ARRAY(Text))
-    return indexed.contains(cast(grams, ARRAY(Text)))
-
-
-def _in_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) -> Select[Study]:
+def _led_by_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) -> Select[Study]:
     """The query led by the full-text table, which gives its rows newest first and stops at the limit."""
-    wanted = f"name : ({_all(grams)})"
+    wanted = full_text_of(grams)
     if not viewer.sees_region:
         hcode = viewer.hcode or "none"
         wanted += f" AND hospital : ({_all(hcode[at : at + 3] for at in range(len(hcode) - 2))})"
@@ -146,7 +166,7 @@ def _in_full_text(query: Select[Study], grams: Sequence[str], viewer: Viewer) ->
     return joined.where(_matches(wanted)).order_by(NAMES.c.rowid.desc())
 
 
-def _matches(wanted: str) -> ColumnElement[bool]:
+def _matches(wanted: str | BindParameter[str]) -> ColumnElement[bool]:
     return NAMES.c.patient_names.op("MATCH", is_comparison=True)(wanted)
 
 

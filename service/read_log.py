@@ -11,7 +11,7 @@ from collections import deque
 from sqlalchemy import Engine
 
 from service import audit
-from service.db import session_scope
+from service.db import connection_scope
 
 
 class _Waiting:
@@ -58,8 +58,8 @@ class ReadLog:
         group = [self._waiting.popleft() for _ in range(len(self._waiting))]
         self.taken = len(group)
         try:
-            with session_scope(self._engine) as session:
-                audit.append(session, [waiting.act for waiting in group])
+            with connection_scope(self._engine) as connection:
+                audit.append(connection, [waiting.act for waiting in group])
         except BaseException as error:
             for waiting in group:
                 waiting.error = error

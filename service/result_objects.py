@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, String, bindparam, select
+from sqlalchemy import ForeignKey, Index, Row, String, bindparam, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from service.db import Base, Id, UtcDateTime, now
@@ -41,6 +41,10 @@ class ResultObject(Base):
     storage_key: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(Id)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+MadeObject = Row[*tuple[Any, ...]]
+"""Columns of a `ResultObject`, where its object would cost more than it is worth."""
 
 
 def record_object(
@@ -105,7 +109,7 @@ def is_superseded(row: ResultObject, study: Study, rows: Sequence[ResultObject])
     return row.kind == "sr" and any(each.final and each.id > row.id for each in later)
 
 
-def as_instances(rows: Sequence[ResultObject]) -> list[list[Any]]:
+def as_instances(rows: Sequence[ResultObject | MadeObject]) -> list[list[Any]]:
     """The rows in the form of `Series.instances`."""
     return [
         [

@@ -49,7 +49,7 @@ def instance_of(
     session: Session, study_id: int, series_instance_uid: str, sop_instance_uid: str
 ) -> list[Any] | None:
     """One instance as `Series.instances` holds it, the first of its UID; its neighbours are not decoded."""
-    text = session.scalar(_TEXT, {"study": study_id, "series": series_instance_uid}) or ""
+    text = session.connection().scalar(_TEXT, {"study": study_id, "series": series_instance_uid}) or ""
     at = text.find("[" + json.dumps(sop_instance_uid, ensure_ascii=False) + ",")
     if at < 0:
         return None

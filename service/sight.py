@@ -44,7 +44,9 @@ def find_study_number(session: Session, study_instance_uid: str, viewer: Viewer)
     Raises:
         NotFound, StillBlind: see `find_study`.
     """
-    found = session.execute(_number_for(viewer), {"uid": clean(study_instance_uid)}).one_or_none()
+    found = (
+        session.connection().execute(_number_for(viewer), {"uid": clean(study_instance_uid)}).one_or_none()
+    )
     if found is None:
         raise NotFound(f"no study {study_instance_uid!r}")
     number, readable = found
