@@ -1,12 +1,12 @@
 """DataSetOrder: a data set that somebody asked the hub to freeze, or to write as DICOM, and how far it is."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, select
+from sqlalchemy import ForeignKey, String, Text, false, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from labeling.splits import Shares
@@ -48,6 +48,8 @@ class DataSetOrder(Base):
     name: Mapped[str] = mapped_column(String(60))
     licence: Mapped[str] = mapped_column(Text)
     shares: Mapped[dict[str, Any]]
+    simulated: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """What is frozen says of itself that it is."""
     data_set_id: Mapped[int | None] = mapped_column(ForeignKey("data_sets.id"))
     """What came of it, or what it is about."""
     state: Mapped[OrderState] = mapped_column(words(OrderState), default=OrderState.WAITING)
@@ -64,9 +66,23 @@ OPEN = (OrderState.WAITING, OrderState.WORKING)
 
 
 def order_freeze(
-    session: Session, viewer: Viewer, name: str, shares: Shares, *, licence: str
+    session: Session,
+    viewer: Viewer,
+    name: str,
+    shares: Shares,
+    *,
+    licence: str,
+    simulated: bool = False,
 ) -> DataSetOrder:
     """Have every settled case frozen as the next version of a data set; a worker does it.
+
+    Args:
+        session: Of the caller.
+        viewer: Who orders.
+        name: Of the data set.
+        shares: How it is parted.
+        licence: Under which it may be used.
+        simulated: Studies or readers are made up; the set, its sheet and every row of it say so for good.
 
     Raises:
         BadRequest: a name that is none, or no licence. AlreadyExists: one of this name is on its way.
@@ -85,7 +101,7 @@ def order_freeze(
     plain = {**asdict(shares), "hospitals": list(shares.hospitals)}
     made = DataSetOrder(
         kind=OrderKind.FREEZE, name=name, licence=licence, shares=plain, data_set_id=None,
-        ordered_by=viewer.username,
+        ordered_by=viewer.username, simulated=simulated,
     )  # fmt: skip
     return _add(session, viewer, made)
 
@@ -133,8 +149,21 @@ def waiting_orders(session: Session) -> Sequence[int]:
     return session.scalars(query.order_by(DataSetOrder.id)).all()
 
 
-def begin_order(session: Session, number: int) -> tuple[OrderKind, str, str, Shares, str, int | None] | None:
-    """What is to be made: kind, name, licence, shares, by whom, data set; None where it is done.
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is to be made."""
+
+    kind: OrderKind
+    name: str
+    licence: str
+    shares: Shares
+    simulated: bool
+    ordered_by: str
+    data_set: int | None
+
+
+def begin_order(session: Session, number: int) -> Begun | None:
+    """What is to be made; None where it is done.
 
     An order that was begun before names the data set that the last try froze, if it came so far.
     """
@@ -146,7 +175,9 @@ def begin_order(session: Session, number: int) -> tuple[OrderKind, str, str, Sha
         order.data_set_id = session.scalar(query.order_by(DataSet.id.desc()).limit(1))
     order.state, order.error, order.changed_at = OrderState.WORKING, "", now()
     shares = Shares(**{**order.shares, "hospitals": tuple(order.shares.get("hospitals", ()))})
-    return order.kind, order.name, order.licence, shares, order.ordered_by, order.data_set_id
+    return Begun(
+        order.kind, order.name, order.licence, shares, order.simulated, order.ordered_by, order.data_set_id
+    )
 
 
 def note_progress(session: Session, number: int, done: int, total: int) -> None:

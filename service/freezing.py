@@ -56,25 +56,26 @@ class Freezing:
             begun = begin_order(session, number)
         if begun is None:
             return
-        kind, name, licence, shares, by, known = begun
-        if kind is OrderKind.FREEZE and known is None:
+        known = begun.data_set
+        if begun.kind is OrderKind.FREEZE and known is None:
             self._place.mkdir(parents=True, exist_ok=True)
             try:
                 made = freeze_cases(
                     self._engine,
-                    Viewer(by, Role.ML, None),
+                    Viewer(begun.ordered_by, Role.ML, None),
                     self._storage,
                     self._key(),
                     self._place,
-                    name,
-                    shares,
-                    licence=licence,
+                    begun.name,
+                    begun.shares,
+                    licence=begun.licence,
+                    simulated=begun.simulated,
                     told=lambda done, total: self._tell(number, done, total),
                 )
             except HubError as refusal:
                 raise Permanent(refusal.message) from None
             known = made.id
-        elif kind is OrderKind.OBJECTS and known is not None:
+        elif begun.kind is OrderKind.OBJECTS and known is not None:
             self._write_objects(number, known)
         with session_scope(self._engine) as session:
             end_order(session, number, data_set=known)

@@ -19,14 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Self
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from model.stroke import StrokeType
 from model.weights import MANIFEST
 from service.accounts import Viewer
 from service.db import session_scope
-from service.errors import BadRequest, Busy, TooLarge
-from service.models import register_model
+from service.errors import BadRequest, Busy, HubError, TooLarge
+from service.models import Model, register_model
 from service.placements import check_places
 
 LARGEST = 1 << 30
@@ -151,15 +151,31 @@ def register_zip(engine: Engine, viewer: Viewer, packed: Path, data: Path) -> st
 
     Raises:
         BadRequest: it is refused; the text says why, and nothing of it stays. NotAllowed: the viewer
-        has a say at one hospital alone. AlreadyExists: another package has this name.
+        has a say at one hospital alone. AlreadyExists: another package has this name; nothing of it stays.
     """
     with session_scope(engine, write=False) as session:
         check_places(session, viewer, [])
     folder = packed.with_suffix("")
     folder.mkdir()
     taken = prove_apart(unpack(packed, folder), data)  # with no session open
-    with session_scope(engine) as session:
-        return register_model(session, viewer, **taken).digest
+    return register_taken(engine, viewer, data, taken).digest
+
+
+def register_taken(engine: Engine, viewer: Viewer, data: Path, taken: dict[str, Any]) -> Model:
+    """Write down a package that was proven; one that is refused now does not stay in the hub's data.
+
+    Raises:
+        AlreadyExists: another package has this name.
+    """
+    try:
+        with session_scope(engine) as session:
+            return register_model(session, viewer, **taken)
+    except HubError:
+        with session_scope(engine, write=False) as session:
+            ours = session.scalar(select(Model.id).where(Model.folder == taken["folder"])) is None
+        if ours:
+            shutil.rmtree(data / taken["folder"], ignore_errors=True)
+        raise
 
 
 def copy_all(source: BinaryIO, packed: Packed) -> None:

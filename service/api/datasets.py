@@ -45,6 +45,8 @@ class FreezeIn(BaseModel):
     held_out_months: int = Field(default=0, ge=0, le=60)
     calibration: float = Field(default=Shares().calibration, ge=0, lt=1)
     test: float = Field(default=Shares().test, ge=0, lt=1)
+    simulated: bool = False
+    """Studies or readers are made up: the set, its sheet and every row of it say so for good."""
 
 
 class OrderOut(BaseModel):
@@ -58,6 +60,7 @@ class OrderOut(BaseModel):
     """Studies, of `total`."""
     total: int
     error: str
+    simulated: bool
     data_set: int | None
     ordered_by: str
     at: datetime
@@ -86,7 +89,9 @@ def list_data_sets(viewer: Curator, session: Look) -> Sequence[DataSetOut]:
 def freeze(body: FreezeIn, viewer: Curator, session: Work) -> OrderOut:
     """Have a data set frozen; a worker does it, and the order tells how far it is."""
     shares = Shares(tuple(body.held_out_hospitals), body.held_out_months, body.calibration, body.test)
-    return order_out(order_freeze(session, viewer, body.name, shares, licence=body.licence))
+    return order_out(
+        order_freeze(session, viewer, body.name, shares, licence=body.licence, simulated=body.simulated)
+    )
 
 
 @router.get("/orders")
@@ -192,6 +197,7 @@ def order_out(order: DataSetOrder) -> OrderOut:
         done=order.done,
         total=order.total,
         error=order.error,
+        simulated=order.simulated,
         data_set=order.data_set_id,
         ordered_by=order.ordered_by,
         at=order.at,

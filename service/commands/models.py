@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from service import drift, evaluations, models, placements, promotions
+from service import drift, evaluations, model_arrivals, models, placements, promotions
 from service.accounts import OPERATOR
 from service.commands import thresholds
 from service.commands.opening import open_database, open_settings
 from service.db import now, session_scope
 from service.models import REGION, Model
 from service.placements import Placement
+from service.retraining import retraining
 from service.shipped import shipped
 
 group = typer.Typer(help="Which model reads where, and how it came to.", no_args_is_help=True)
@@ -68,8 +69,7 @@ def register(
     settings = open_settings()
     engine = open_database(settings)
     taken = take_in(path, settings.data, threads=os.cpu_count())
-    with session_scope(engine) as session:
-        made = models.register_model(session, OPERATOR, **asdict(taken))
+    made = model_arrivals.register_taken(engine, OPERATOR, settings.data, asdict(taken))
     print(f"{made.name} {made.digest[:12]}: golden studies within {made.golden_off_by:.4f} ({made.engine})")
 
 
@@ -158,6 +158,7 @@ def show_drift(
     """Say what drifted in the last weeks, hospital by hospital; exit status 1 on any alarm."""
     with session_scope(open_database(open_settings()), write=False) as session:
         found = drift.drift(session, OPERATOR, now(), hcode=hospital)
+        commands = retraining(session).commands
     for each in found:
         print(f"{each.hcode}: {each.reference} studies in the {drift.REFERENCE} weeks before")
         for week in each.weeks:
@@ -170,7 +171,12 @@ def show_drift(
             said += [f"agreement {week.agreement.share:.1%}"] if week.agreement else []
             said += [f"ALARM {alarm.value}" for alarm in week.alarms]
             print("  " + ", ".join(said))
-    raise typer.Exit(1 if any(each.alarms for each in found) else 0)
+    if not any(each.alarms for each in found):
+        return
+    print("\nNothing retrains by itself. Where the model is at fault (docs/models.md):")
+    for line in commands:
+        print(f"  {line}")
+    raise typer.Exit(1)
 
 
 def _where(hospitals: Sequence[str] | None) -> str:

@@ -49,6 +49,7 @@ def freeze(
     licence: Annotated[str, Form(max_length=2000)] = "",
     hospitals: Annotated[str, Form(max_length=400)] = "",
     months: Annotated[str, Form(max_length=2)] = "0",
+    simulated: Annotated[bool, Form()] = False,
 ) -> Response:
     """Have every settled case frozen as the next version."""
     viewer = entry.chosen().must(Permission.CURATE)
@@ -57,7 +58,7 @@ def freeze(
     rest = shares_of(last_round(session))
     held = tuple(hospitals.replace(",", " ").split())
     shares = Shares(held, int(months), rest.calibration, rest.test)
-    order_freeze(session, viewer, name, shares, licence=licence)
+    order_freeze(session, viewer, name, shares, licence=licence, simulated=simulated)
     return see_other(request, "/datasets", flash="freezing")
 
 

@@ -11,6 +11,7 @@ from service.db import now
 from service.drift import REFERENCE, SHOWN, drift
 from service.hospitals import hospital_names
 from service.next_cases import Why, next_cases, take_next
+from service.retraining import retraining
 from service.web.page import render, see_other, words_of
 from service.web.words import Language
 
@@ -23,11 +24,14 @@ OFFERED = 50
 def show_drift(entry: Browser, request: Request, session: Look) -> Response:
     """The last weeks of each hospital, those with alarms first."""
     viewer = entry.chosen().must(Permission.MODELS)
+    rows = drift(session, viewer, now())
     return render(
         request,
         "drift.html",
         viewer,
-        rows=drift(session, viewer, now()),
+        rows=rows,
+        alarmed=any(each.alarms for each in rows),
+        retraining=retraining(session),
         names=hospital_names(session, thai=words_of(request).language is Language.TH),
         shown=SHOWN,
         reference=REFERENCE,

@@ -9,6 +9,7 @@ from model.stroke import Decision
 from service.accounts import Permission
 from service.api.access import Browser, Look, Work, note_read
 from service.errors import BadRequest, GatesRefuse
+from service.hospital_thresholds import hospitals_with_thresholds
 from service.hospitals import hospital_names, list_hospitals
 from service.model_arrivals import Packed, copy_all, landing, register_zip
 from service.model_states import ModelState
@@ -123,6 +124,10 @@ def show_model(
         "decisions": list(Decision),
         "hospitals": list_hospitals(session) if viewer.sees_region else [],
         "steps": steps_of(session, model, limit=HISTORY),
+        "thresholds": [
+            each for each in hospitals_with_thresholds(session, viewer) if each.digest == model.digest
+        ],
+        "names": hospital_names(session, thai=words_of(request).language is Language.TH),
         "shipped": standard.name,
     }
     note_read(request, session, viewer, "model.read", detail={"studies": [study.id for _, study in shown]})

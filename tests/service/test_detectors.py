@@ -1,5 +1,7 @@
 """What a worker reads with: the live model of each hospital, and never a package that fails."""
 
+import threading
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -8,25 +10,35 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from model.detect import Detector
-from model.stroke import Decision, StrokeType
+from model.detect import Detector, Heat
+from model.phantom import simulate_head
+from model.phantom_dicom import DIALECTS, draw_patient, write_series
+from model.stroke import Decision, Prediction, StrokeType
 from model.volume import Volume
+from pacs_gateway.inbox import Inbox
 from service.db import session_scope
 from service.detectors import KEPT, Detectors
+from service.findings import Finding, analysis_of, findings_of
 from service.hospital_thresholds import apply_threshold, undo_threshold
 from service.model_packages import take_in
 from service.model_states import ModelVerb
 from service.models import register_model, steps_of
 from service.own_thresholds import own_at
+from service.pathway import Pathway, admit
 from service.placements import promote_model, roll_back
 from service.settings import Settings
+from service.storage import FolderStorage
+from service.studies import Study
 from service.thresholds import LEAST
 from tests.model.packages import make_package
 from tests.service.factories import LOEI, UDON
 from tests.service.modelling import ADMIN, ML
+from tests.service.test_returning import arrive
 from tests.service.test_thresholds import reviewed
 
 pytestmark = pytest.mark.one_database  # which model is live is tested with the verbs
+
+BUSY_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +164,66 @@ def test_files_that_changed_are_not_used_and_the_fault_is_in_the_history_once(
         assert newest.verb is ModelVerb.FAULT
         assert "model_card.md has sha256" in newest.reason
         assert ModelVerb.FAULT not in [step.verb for step in rest]
+
+
+class Held(Detector):
+    """A real package that says when it has begun to read a study, and reads on when it may."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, threads=1)
+        self.begun, self.may_go_on = threading.Event(), threading.Event()
+
+    def read(
+        self, volume: Volume, *, flags: Mapping[StrokeType, float] | None = None
+    ) -> tuple[Prediction, Heat]:
+        self.begun.set()
+        assert self.may_go_on.wait(BUSY_S)
+        return super().read(volume, flags=flags)
+
+
+def test_a_threshold_that_changes_while_a_study_is_read_counts_from_the_next(
+    engine: Engine, settings: Settings, packages: Path, tmp_path: Path
+) -> None:
+    package, ich = packages / "tiny-0.0.0", StrokeType.ANY_ICH
+    held = Held(package)
+    storage, inbox = FolderStorage(settings.storage_folder), Inbox(settings.inbox, reserve_bytes=0)
+    pathway = Pathway(engine, storage, Detectors(engine, settings.data, held))
+    with session_scope(engine) as session:
+        own = own_at(session, Settings(model=package, data=settings.data), UDON)
+        reviewed(session, UDON, 2 * LEAST, positive=LEAST, digest=own.digest)
+        first = apply_threshold(session, ADMIN, own, UDON, ich, flag=0.3, reason="x", override=True).id
+
+    def arrived(seed: int) -> Study:
+        head = simulate_head(seed, side=64, slices=24, fov_mm=230.0)
+        paths = write_series(
+            head, tmp_path / str(seed), dialect=DIALECTS[0], patient=draw_patient(seed, age=60.0)
+        )
+        found = arrive(inbox, paths)
+        study = admit(found, engine, storage)
+        inbox.hand_over(found.study_instance_uid, found.digest)
+        return study
+
+    def told(study: Study) -> Finding:
+        with session_scope(engine, write=False) as session:
+            analysis = analysis_of(session, session.get_one(Study, study.id))
+            assert analysis is not None
+            (finding,) = [each for each in findings_of(session, analysis) if each.stroke_type is ich]
+            return finding
+
+    study = arrived(1)
+    work = threading.Thread(target=pathway.analyse, args=({"study": study.id, "revision": study.revision},))
+    work.start()
+    assert held.begun.wait(BUSY_S)
+    with session_scope(engine) as session:  # the hospital goes over to another, while the network reads
+        second = apply_threshold(session, ADMIN, own, UDON, ich, flag=0.6, reason="y", override=True).id
+    held.may_go_on.set()
+    work.join(BUSY_S)
+    during, following = told(study), arrived(2)
+    pathway.analyse({"study": following.id, "revision": following.revision})
+    after = told(following)
+    assert [(each.threshold, each.threshold_id) for each in (during, after)] == [(0.3, first), (0.6, second)]
+    for each in (during, after):
+        assert f"hospital {UDON}'s own" in each.reason
+        assert each.probability is not None
+        assert each.threshold is not None
+        assert (each.decision is Decision.FLAG) == (each.probability >= each.threshold)

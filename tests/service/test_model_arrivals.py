@@ -5,12 +5,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from service import model_arrivals
-from service.errors import BadRequest, Busy, TooLarge
-from service.model_arrivals import Packed, landing, unpack
+from service.db import session_scope
+from service.errors import AlreadyExists, BadRequest, Busy, TooLarge
+from service.model_arrivals import Packed, landing, register_taken, unpack
+from tests.service.modelling import INTENDED, ML, registered_model
 
-pytestmark = pytest.mark.one_database  # no rows
+pytestmark = pytest.mark.one_database  # no rows but a name that is there
 
 
 def zipped(path: Path, names: dict[str, str]) -> Path:
@@ -82,3 +85,24 @@ def test_one_at_a_time_no_more_than_fits_and_nothing_stays(
     full = Packed(tmp_path / "full.zip", tmp_path, 1 << 62)
     with full, pytest.raises(TooLarge, match="more than 0 bytes"):
         full.write(b"x")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_package_whose_name_is_taken_does_not_stay(engine: Engine, tmp_path: Path, known: bool) -> None:
+    with session_scope(engine) as session:
+        there = registered_model(session, "stroke-ct-0.5.0")
+        digest, folder = there.digest, there.folder
+    for place in (folder, "models/other"):
+        (tmp_path / place).mkdir(parents=True)
+    sent = {
+        "name": "stroke-ct-0.5.0", "digest": digest if known else "f" * 64,
+        "folder": folder if known else "models/other", "assessed": INTENDED, "engine": "openvino-fp32",
+        "golden_off_by": 0.0,
+    }  # fmt: skip
+    if known:
+        assert register_taken(engine, ML, tmp_path, sent).digest == digest
+    else:
+        with pytest.raises(AlreadyExists, match="a version of its own"):
+            register_taken(engine, ML, tmp_path, sent)
+    assert (tmp_path / folder).is_dir()
+    assert (tmp_path / "models/other").is_dir() is known

@@ -40,6 +40,7 @@ def test_a_data_set_is_ordered_made_once_and_taken_away(
     team = signed_in(Role.ML, None)
     made = team.post("/api/v1/datasets", json=ORDER)
     assert (made.status_code, made.json()["state"]) == (202, "waiting")
+    assert made.json()["simulated"] is False
     number = made.json()["number"]
     assert team.post("/api/v1/datasets", json=ORDER).status_code == 409
     with session_scope(engine, write=False) as session:

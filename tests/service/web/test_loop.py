@@ -23,6 +23,7 @@ def test_a_disagreement_is_chosen_and_becomes_a_case(engine: Engine, enter: Ente
     assert 'value="1.2.3"' not in team.get("/console/next-cases?why=shadow").text
     drifting = team.get("/console/drift").text
     assert UDON in drifting
+    assert "python -m training.importers frozen DATASET/manifest.jsonl CASES" in drifting
     assert "น้อยเกินไป" in drifting
     answer = team.post("/console/next-cases", {"study": "1.2.3"}, page="/console/next-cases")
     assert answer.headers["location"] == "/console/next-cases"

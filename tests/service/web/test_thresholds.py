@@ -11,9 +11,11 @@ from service.accounts import Role
 from service.db import session_scope
 from service.findings import record_prediction
 from service.hospital_thresholds import thresholds_in_force
+from service.models import register_model
 from service.studies import begin_analysis
 from service.thresholds import LEAST
 from tests.service.factories import LOEI, UDON, prediction, registered
+from tests.service.modelling import ML
 from tests.service.test_thresholds import reviewed
 from tests.service.web.conftest import Enter
 
@@ -52,6 +54,15 @@ def test_set_from_the_proposal_told_on_the_study_and_undone_on_the_list(engine: 
     row = row_of(engine)
     assert row is not None
     assert f"{USUAL:.3f} → <b>0.300</b>" in team.get(PAGE).text
+    with session_scope(engine) as session:
+        register_model(
+            session, ML, name="same", digest=PACKAGE, folder="models/same", assessed=[ICH],
+            engine="openvino-fp32", golden_off_by=0.0,
+        )  # fmt: skip
+    of_package = team.get("/console/models/same")
+    assert of_package.status_code == 200
+    assert "<b>0.300</b>" in of_package.text
+    assert f'href="{PAGE}"' in of_package.text
 
     with session_scope(engine) as session:
         study = registered(session, "1.2.3")
