@@ -181,6 +181,8 @@ def pictures(browser: Browser, address: str, wanted: list[View], password: str, 
                 if answer is None or answer.status >= 500:
                     wrong.append(f"{name}: the hub failed")
                 page.wait_for_load_state("networkidle")
+                if page.locator("[data-viewer]").count():
+                    page.wait_for_selector("[data-ohif-ready], [data-scene=simple]")
                 page.screenshot(path=out / f"{name}.png", full_page=True)
                 wrong += [f"{name}: {each}" for each in page.evaluate(DEFECTS.read_text())]
             context.close()

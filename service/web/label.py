@@ -1,12 +1,25 @@
 """The reader's page, blind, and the adjudicator's, with what the readers said beside the same form."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from labeling.completeness import NEEDS_EXTENT
-from labeling.labels import KINDS, Issue, Region, Territory, Triage, Vessel, findings_of
+from labeling.labels import (
+    KINDS,
+    Issue,
+    Label,
+    Presence,
+    Region,
+    RoiKind,
+    Territory,
+    Triage,
+    Vessel,
+    findings_of,
+)
 from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.adjudication_drafts import adjudication_draft_of
@@ -18,7 +31,7 @@ from service.case_images import images_of
 from service.case_keys import open_research_key
 from service.cases import Case
 from service.reading_copies import Desk
-from service.reads import draft_of, newest_reads, parse_label
+from service.reads import draft_of, dump_label, newest_reads, parse_label
 from service.viewer import PREFIX
 from service.web.page import render
 
@@ -38,6 +51,20 @@ class Spot(NamedTuple):
     y: int
     rx: int
     ry: int
+
+
+class Said(NamedTuple):
+    """One reader's read beside another's."""
+
+    letter: str
+    label: Label
+    findings: Mapping[StrokeType, Presence]
+    extents: Mapping[StrokeType, tuple[int, int]]
+    """First and last slice by number, from the bottom."""
+    marked: Sequence[int]
+    """Slices that are called telling, or have something drawn on them."""
+    draft: Mapping[str, Any]
+    """The read as the beginning of a decision; what was painted stays the reader's."""
 
 
 SPOTS = (
@@ -78,14 +105,17 @@ def show_dispute(entry: Browser, request: Request, session: Look) -> Response:
             request, "label.html", viewer, form=None, own=None, title="adjudicate.title", left=0, waiting=0
         )
     case = waiting[0].case
-    said = [
-        (letter, findings_of(parse_label(read.label)))
-        for letter, read in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", waiting[0].reads, strict=False)
-    ]
     form = _form_of(request, Desk.ADJUDICATIONS, case.id) | {"next": "/adjudicate", "judges": True}
     draft = adjudication_draft_of(session, viewer, case.id)
     entered = draft.label if draft else {}
-    values = _form(request, session, case) | {"disputed": waiting[0].consensus.disputed, "said": said}
+    values = _form(request, session, case)
+    uids = values["images"].sop_uids
+    said = [
+        _said(letter, parse_label(read.label), uids)
+        for letter, read in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", waiting[0].reads, strict=False)
+    ]
+    spoken_of = [kind for kind in StrokeType if any(kind in each.findings for each in said)]
+    values |= {"disputed": waiting[0].consensus.disputed, "said": said, "spoken_of": spoken_of}
     note_read(request, session, viewer, "case.dispute", study_id=case.study_id, detail={"case": case.id})
     heading: dict[str, Any] = {"title": "adjudicate.title", "own": None, "left": len(waiting), "waiting": 0}
     return _with_viewer(
@@ -115,6 +145,20 @@ def _form_of(request: Request, desk: Desk, number: int) -> dict[str, Any]:
     return {"api": f"/api/v1/{place}", "viewer": f"{PREFIX}/{place}" if installed else ""}
 
 
+def _said(letter: str, label: Label, uids: Sequence[str]) -> Said:
+    at = {uid: number for number, uid in enumerate(uids, 1)}
+    marks = {*label.key_slices, *(each.sop_uid for each in label.rois)}
+    drawn = tuple(each for each in label.rois if each.kind is not RoiKind.MASK)
+    return Said(
+        letter,
+        label,
+        findings_of(label),
+        {each.finding: (at.get(each.first, 0), at.get(each.last, 0)) for each in label.extents},
+        sorted(at[uid] for uid in marks if uid in at),
+        dump_label(replace(label, rois=drawn)),
+    )
+
+
 def _with_viewer(page: Response) -> Response:
     page.headers.update(WITH_VIEWER)
     return page
@@ -135,6 +179,7 @@ def _form(request: Request, session: Session, case: Case) -> dict[str, Any]:
         "sides": SIDES,
         "disputed": (),
         "said": (),
+        "spoken_of": (),
     }
 
 

@@ -64,7 +64,6 @@
   }
 
   async function enter(to) {
-    localStorage.setItem(remembered, to);
     const refused = to === "simple" ? "" : await ohif.open(to === "apart");
     if (to === "simple" || refused) page.dataset.scene = "simple";
     page.querySelector("[data-scene-status]").textContent = refused;
@@ -245,10 +244,19 @@
   }
   const nextWindow = () => through(windows[(windows.findIndex((each) => each.dataset.window === look) + 1) % windows.length]);
   windows.forEach((button) => button.addEventListener("click", () => through(button)));
-  page.querySelectorAll("[data-enter]").forEach((button) => button.addEventListener("click", () => enter(button.dataset.enter)));
+  page.querySelectorAll("[data-enter]").forEach((button) => button.addEventListener("click", () => { localStorage.setItem(remembered, button.dataset.enter); enter(button.dataset.enter); }));
   box.addEventListener("change", () => ohif?.rectangle());
   page.querySelectorAll("[data-end]").forEach((button) => button.addEventListener("click", () => end(button.closest("[data-extent]").dataset.extent, button.dataset.end)));
   page.querySelector("[data-key-slice]").addEventListener("click", keySlice);
+  page.querySelectorAll("[data-go]").forEach((button) => button.addEventListener("click", () => show(Number(button.dataset.go))));
+  // an adjudicator goes on from what one reader said
+  page.querySelectorAll("[data-take]").forEach((button) => button.addEventListener("click", async () => {
+    clearTimeout(pending);
+    pending = null;
+    const kept = await fetch(`${api}/draft`, { method: "PUT", headers, body: button.dataset.take }).catch(() => null);
+    if (kept?.ok) window.location.reload();
+    else status.textContent = page.dataset.lost;
+  }));
   page.querySelector("[data-normal]").addEventListener("click", normal);
   page.querySelectorAll("[data-aspects]").forEach((spot) => {
     spot.addEventListener("click", () => toggle(spot));

@@ -156,6 +156,11 @@ def test_an_adjudicator_sees_what_was_said_and_not_by_whom(
     assert f'data-label="/api/v1/adjudications/{number}"' in page
     assert "สิ่งที่ผู้อ่านบอก" in page
     assert "reader-one" not in page
+    assert page.count("data-take=") == 2
+    assert 'data-go="1"' in page  # where one of them sees the bleed
+    assert page.count('class="differs"') == len(
+        judge.client.get("/api/v1/adjudications").json()[0]["disputed"]
+    )
     assert "ไม่มีกรณีที่รอคุณ" in enter(Role.ADMIN).get("/adjudicate").text
 
     # what they have entered and painted is there again when the page opens again, and gone once decided
