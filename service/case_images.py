@@ -34,6 +34,15 @@ def slices_of(session: Session, case: Case) -> list[Slice]:
     return [Slice(most.series_instance_uid, each[0], each[3]) for each in placed]
 
 
+def thickness_of(session: Session, case: Case, storage: Storage) -> float | None:
+    """Slice thickness in mm as the files say, for a volume by ABC/2; None where they do not.
+
+    Raises:
+        NotReady: the study has no image any more.
+    """
+    return read_header(storage.path(slices_of(session, case)[0].storage_key)).slice_thickness
+
+
 def images_of(session: Session, case: Case, storage: Storage, key: Key) -> Images:
     """The slices by the pseudonyms that a read names them by.
 

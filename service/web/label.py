@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from labeling.completeness import NEEDS_EXTENT
 from labeling.labels import (
     KINDS,
+    Age,
     Issue,
     Label,
     Presence,
@@ -27,7 +28,7 @@ from service.adjudications import disputes
 from service.api.access import Browser, Look, note_read
 from service.api.caution import WITH_VIEWER
 from service.assignments import Assignment, find_assignment, next_case, progress
-from service.case_images import images_of
+from service.case_images import images_of, thickness_of
 from service.case_keys import open_research_key
 from service.cases import Case
 from service.reading_copies import Desk
@@ -37,6 +38,18 @@ from service.web.page import render
 
 router = APIRouter(include_in_schema=False)
 
+SITES = (
+    "basal_ganglia",
+    "thalamus",
+    "frontal",
+    "parietal",
+    "temporal",
+    "occipital",
+    "cerebellum",
+    "brainstem",
+)
+"""Of blood; a read names one with its side, such as L_basal_ganglia."""
+OTHERS = ("tumour", "fracture")
 SIDES = ("R", "L")
 """As one looks at the patient: the right side is on the left of the picture."""
 
@@ -167,8 +180,13 @@ def _with_viewer(page: Response) -> Response:
 def _form(request: Request, session: Session, case: Case) -> dict[str, Any]:
     """What the form is made of."""
     key = open_research_key(request.app.state.settings)
+    storage = request.app.state.storage
     return {
-        "images": images_of(session, case, request.app.state.storage, key),
+        "images": images_of(session, case, storage, key),
+        "thick_mm": thickness_of(session, case, storage),
+        "ages": list(Age),
+        "sites": SITES,
+        "others": OTHERS,
         "kinds": KINDS,
         "extents": [kind.value for kind in StrokeType if kind in NEEDS_EXTENT],
         "territories": list(Territory),

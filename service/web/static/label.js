@@ -86,6 +86,8 @@
       box.querySelector("output").textContent = first ? `${first}–${last || "?"}` : "";
     });
     ROWS.forEach((name, n) => form.querySelector(`[data-row=${name}]`).classList.toggle("chosen", n === chosen));
+    const abc = abc2();
+    page.querySelector("[data-volume]").textContent = abc ? `${(abc.a_cm * abc.b_cm * abc.slices * abc.thick_mm / 20).toFixed(1)} ml` : "";
     for (const side of ["R", "L"]) {
       const marked = page.querySelectorAll(`[data-aspects=${side}][aria-checked=true]`).length;
       page.querySelector(`[data-score=${side}]`).textContent = `${side} ${10 - marked}`;
@@ -94,6 +96,12 @@
 
   const aspects = (side) => [...page.querySelectorAll(`[data-aspects=${side}][aria-checked=true]`)].map((each) => each.dataset.region);
 
+  // A, B and C of a haematoma, once all three were measured
+  function abc2() {
+    const [a_cm, b_cm, slices, thick_mm] = ["a", "b", "slices", "thick"].map((each) => Number(value(`abc_${each}`) || 0));
+    return a_cm && b_cm && slices && thick_mm ? { a_cm, b_cm, slices, thick_mm } : null;
+  }
+
   function collect() {
     const territory = ticked("territory");
     const scored = ["R", "L"].filter((side) => aspects(side).length || (territory.includes("MCA") && [side, "bilat"].includes(value("side"))));
@@ -101,7 +109,8 @@
     const touched = value("shift") !== null || form.elements.hydrocephalus.checked || form.elements.herniation.checked;
     return {
       quality: { diagnostic: value("diagnostic") === "true", issues: ticked("issues") },
-      haemorrhage: value("any") ? { any: value("any"), kinds } : null,
+      haemorrhage: value("any") ? { any: value("any"), kinds, ...(value("any") === "absent" ? {} : { age: value("age"), sites: ticked("sites"), abc2: abc2() }) } : null,
+      other: ticked("other"),
       ischaemia: value("acute") ? {
         acute: value("acute"), side: value("side"), territory, aspects: scored.map((side) => ({ side, affected: aspects(side) })),
         hyperdense_vessel: value("vessel"), old_infarct: value("old") === null ? null : value("old") === "true",
@@ -117,11 +126,13 @@
   function fill(entered) {
     if (!entered.quality) return;
     set("diagnostic", entered.quality.diagnostic);
-    for (const [name, words] of [["issues", entered.quality.issues], ["territory", entered.ischaemia?.territory || []]])
+    for (const [name, words] of [["issues", entered.quality.issues], ["territory", entered.ischaemia?.territory || []], ["sites", entered.haemorrhage?.sites || []], ["other", entered.other || []]])
       form.querySelectorAll(`[name=${name}]`).forEach((each) => { each.checked = words.includes(each.value); });
     set("any", entered.haemorrhage?.any);
     for (const [kind, answer] of Object.entries(entered.haemorrhage?.kinds || {})) set(kind, answer);
-    const infarct = entered.ischaemia || {};
+    const infarct = entered.ischaemia || {}, blood = entered.haemorrhage || {};
+    for (const [name, to] of [["age", blood.age], ["abc_a", blood.abc2?.a_cm], ["abc_b", blood.abc2?.b_cm], ["abc_slices", blood.abc2?.slices], ["abc_thick", blood.abc2?.thick_mm]]) set(name, to);
+    page.querySelector("[data-more]").open = Boolean(blood.age || blood.sites?.length || blood.abc2);
     for (const [name, to] of [["acute", infarct.acute], ["side", infarct.side], ["vessel", infarct.hyperdense_vessel], ["old", infarct.old_infarct], ["triage", entered.triage], ["confidence", entered.confidence], ["comment", entered.comment], ["shift", entered.mass_effect?.midline_shift_mm]]) set(name, to);
     for (const name of ["hydrocephalus", "herniation"]) form.elements[name].checked = Boolean(entered.mass_effect?.[name]);
     for (const { side, affected } of infarct.aspects || [])

@@ -81,8 +81,16 @@ def test_a_bleed_and_a_normal_head_are_read_by_keys_alone(
     press("l")
     press("k")
     expect(reading.locator("[data-extent=iph] output")).to_have_text("2–4")
+    reading.locator("[data-more] summary").click()
+    reading.locator("[name=age]").select_option("acute")
+    reading.locator("[name=sites][value=L_thalamus]").check()
+    for name, text in (("a", "4"), ("b", "3"), ("slices", "2")):
+        reading.locator(f"[name=abc_{name}]").fill(text)
+    expect(reading.locator("[data-volume]")).to_have_text("6.0 ml")  # of slices of 5 mm
+    reading.locator("[name=other][value=fracture]").check()
     expect(reading.locator("[data-status]")).to_have_attribute("data-state", "saved")
     reading.reload()
+    expect(reading.locator("[data-volume]")).to_have_text("6.0 ml")
     expect(reading.locator("[data-extent=iph] output")).to_have_text("2–4")
     expect(reading.locator("[name=intraparenchymal][value=present]")).to_be_checked()
     press("Control+Enter")
@@ -99,6 +107,9 @@ def test_a_bleed_and_a_normal_head_are_read_by_keys_alone(
             {"finding": "iph", "first": key.uid(f"{uid}.2"), "last": key.uid(f"{uid}.4")}
         ]
         assert bleed.label["key_slices"] == [key.uid(f"{uid}.4")]
+        blood = bleed.label["haemorrhage"]
+        assert (blood["age"], blood["sites"], bleed.label["other"]) == ("acute", ["L_thalamus"], ["fracture"])
+        assert blood["abc2"] == {"a_cm": 4.0, "b_cm": 3.0, "slices": 2.0, "thick_mm": 5.0}
         assert normal.label["haemorrhage"]["any"] == "absent"
         assert session.scalars(select(ReadDraft)).all() == []
         assert len(session.scalars(select(Read)).all()) == 2
