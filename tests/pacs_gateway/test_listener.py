@@ -96,6 +96,19 @@ class TestStore:
         (study,) = await_condition(inbox.ready_studies, "study ready")
         assert len(study.instances) == 30
 
+    @pytest.mark.skipif(shutil.which("findscu") is None, reason="dcmtk is not on this machine")
+    @pytest.mark.parametrize("ask", ["findscu", "getscu"])
+    def test_who_asks_what_is_here_is_told_that_it_is_not_answered(self, listen: Listen, ask: str) -> None:
+        inbox, listener = listen()
+        question = ["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2.3"]
+        asked = subprocess.run(
+            [ask, *question, "127.0.0.1", str(listener.port)], capture_output=True, text=True, timeout=30
+        )
+        assert asked.returncode != 0
+        assert "Presentation Contexts" in asked.stderr  # none of those asked for was accepted
+        assert inbox.ready_studies() == []
+        subprocess.run(["echoscu", "127.0.0.1", str(listener.port)], check=True)
+
     def test_fragments_of_any_size(self, listen: Listen) -> None:
         inbox, listener = listen()
         with RawCaller(listener.port) as caller:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydicom import dcmread
 
 from pacs_gateway.arrivals import Ending, Outcome
 from pacs_gateway.callers import Sender
@@ -109,6 +110,45 @@ def test_orthanc_takes_what_we_send(orthanc: Orthanc, tmp_path: Path) -> None:
     results = send(paths, Peer("ORTHANC", "127.0.0.1", orthanc.port), associations=2)
     assert all(result.stored for result in results)
     assert orthanc.rest.get("/statistics").json()["CountInstances"] == 12
+
+
+@pytest.mark.skipif(shutil.which("getscu") is None, reason="dcmtk is not on this machine")
+def test_dcmtk_finds_what_we_sent_and_gets_it_back_unchanged(orthanc: Orthanc, tmp_path: Path) -> None:
+    paths = write_study(tmp_path / "study", slices=4)
+    assert all(result.stored for result in send(paths, Peer("ORTHANC", "127.0.0.1", orthanc.port)))
+    sent = {ds.SOPInstanceUID: ds for ds in map(dcmread, paths)}
+    study = next(iter(sent.values())).StudyInstanceUID
+    (got := tmp_path / "got").mkdir()
+    place = [
+        "-S",
+        "-aet",
+        "IMAGINGHUB",
+        "-aec",
+        "ORTHANC",
+        "127.0.0.1",
+        str(orthanc.port),
+        "-k",
+        f"StudyInstanceUID={study}",
+    ]
+    find = [
+        "findscu",
+        *place,
+        "-k",
+        "QueryRetrieveLevel=IMAGE",
+        "-k",
+        "SOPInstanceUID",
+        "-X",
+        "-od",
+        str(got),
+    ]
+    # of a series, as an image's key is unique below it
+    series = ["-k", f"SeriesInstanceUID={next(iter(sent.values())).SeriesInstanceUID}"]
+    subprocess.run([*find, *series], check=True)
+    assert {dcmread(path, force=True).SOPInstanceUID for path in got.iterdir()} == set(sent)
+    (back := tmp_path / "back").mkdir()
+    subprocess.run(["getscu", *place, "-k", "QueryRetrieveLevel=STUDY", "-od", str(back)], check=True)
+    returned = {ds.SOPInstanceUID: ds for ds in map(dcmread, back.iterdir())}
+    assert returned == sent
 
 
 def test_orthanc_learns_by_storage_commitment_what_it_may_delete(
