@@ -1,13 +1,15 @@
 """A technician answers for a case from the archive: the study's criteria, onset, code and official report."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Form, Path, Request, Response, UploadFile
 from pydantic import BaseModel
 
 from labeling.answers import Answer, Answers, Criterion
 from labeling.criteria import Judgement
+from pacs_gateway.thai import decode_thai
 from service.api.access import Bringer, Look, Work, note_read
 from service.case_facts import facts_of
 from service.case_keys import open_research_key
@@ -23,6 +25,8 @@ from service.web.words import Language
 router = APIRouter(include_in_schema=False)
 
 Uid = Annotated[str, Path(max_length=64)]
+LONGEST_REPORT = 60_000
+"""Bytes of an attached report: 20,000 characters of Thai."""
 OPEN = (CaseState.UPLOADED, CaseState.ELIGIBLE, CaseState.EXCLUDED)
 """While a case may be answered for anew."""
 
@@ -43,6 +47,8 @@ class OfferForm(BaseModel):
     citizen_id: str = ""
     text: str = ""
     """The official report, pasted."""
+    attached: UploadFile | None = None
+    """The same, as a text file."""
 
     def answers(self) -> Answers:
         """What the hospital says.
@@ -52,6 +58,22 @@ class OfferForm(BaseModel):
         """
         said = {criterion: Answer(getattr(self, criterion.value)) for criterion in Criterion}
         return Answers(said, self.icd10.strip(), _onset(self.day, self.clock))
+
+    def reports(self) -> Iterator[str]:
+        """The report as it was pasted, and as it was attached.
+
+        Raises:
+            BadRequest: the file is too long, or no text.
+        """
+        yield self.text
+        if self.attached is None or not self.attached.filename:
+            return
+        content = self.attached.file.read(LONGEST_REPORT + 1)
+        if len(content) > LONGEST_REPORT:
+            raise BadRequest(f"the attached report has more than {LONGEST_REPORT} bytes")
+        if b"\0" in content or content.startswith(b"%PDF"):
+            raise BadRequest("the attached report is no text file; of a PDF or Word file, copy the text")
+        yield decode_thai(content, "")[0].removeprefix("\ufeff")
 
 
 @router.get("/studies/{uid}/offer")
@@ -84,10 +106,10 @@ def offer(
     uid: Uid, viewer: Bringer, request: Request, session: Work, form: Annotated[OfferForm, Form()]
 ) -> Response:
     """Take the answers; the case is screened at once, and the page says what came of it."""
-    if form.text.strip():
-        add_report(
-            session, find_own_study(session, uid, viewer), viewer, form.text, source=ReportSource.PASTED
-        )
+    study = find_own_study(session, uid, viewer)
+    for text in form.reports():
+        if text.strip():
+            add_report(session, study, viewer, text, source=ReportSource.PASTED)
     key = open_research_key(request.app.state.settings)
     admit_case(session, viewer, uid, form.answers(), key, citizen_id=form.citizen_id.strip())
     return see_other(request, f"/studies/{uid}/offer", flash="offered")

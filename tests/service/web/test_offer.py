@@ -49,6 +49,26 @@ def test_a_case_is_answered_for_and_taken(technician: Person, engine: Engine) ->
         assert [each.text for each in reports_of(session, study)] == ["Right basal ganglia haemorrhage."]
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("พบเลือดออกในสมอง".encode("cp874"), ""),
+        ("\ufeffไม่พบเลือดออก".encode(), ""),
+        (b"%PDF-1.7 x", "no text file"),
+        (b"x" * 60_001, "more than 60000 bytes"),
+    ],
+)
+def test_a_report_is_attached_as_a_text_file(
+    technician: Person, engine: Engine, content: bytes, says: str
+) -> None:
+    values = {key: value for key, value in GOOD.items() if key != "text"}
+    sent = technician.post(PAGE, values, page=PAGE, files={"attached": ("report.txt", content)})
+    assert sent.status_code == (422 if says else 303), sent.text
+    with session_scope(engine, write=False) as session:
+        kept = [each.text for each in reports_of(session, find_study(session, "1.2.3", OPERATOR))]
+    assert kept == ([] if says else [content.decode("cp874" if content[0] != 0xEF else "utf-8-sig")])
+
+
 def test_what_the_images_contradict_is_shown_and_what_excludes_is_named(technician: Person) -> None:
     young = technician.post(PAGE, GOOD | {"adult": "no", "no_surgery": "no"}, page=PAGE)
     assert young.status_code == 303
