@@ -28,6 +28,7 @@ from training.prepare import prepare_cases
 from training.ranks import Rank, join
 from training.recipe import DEVICES, Recipe, load_recipe
 from training.schedule import Schedule
+from training.usage import measured
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         recipe = replace(recipe, **{name: value for name, value in given.items() if value is not None})
         rank = join(recipe.device)
         # one process prepares, the others find everything made
-        cases = prepare_cases(recipe) if rank.first else []
+        with measured(recipe.out, "prepare", silent=not rank.first):
+            cases = prepare_cases(recipe) if rank.first else []
         rank.wait()
         split = split_cases(cases or prepare_cases(recipe), recipe)
     except (OSError, ValueError) as error:
@@ -57,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
             write_package,
         )  # pulls in the ONNX exporter, which training itself does not need
 
-        write_package(recipe, net, split, options.package or recipe.out / recipe.name)
+        with measured(recipe.out, "package"):
+            write_package(recipe, net, split, options.package or recipe.out / recipe.name)
     rank.close()
     return 0
 
@@ -91,11 +94,13 @@ def train(recipe: Recipe, split: Split, *, rank: Rank | None = None, pool: Pool 
     run = Run(recipe, rank, net, RunningMean(net, recipe.ema), journal, flop_per_slice(net))
     used = [case for case in split.train if case.card.source in recipe.share]
     pool = Pool(used, rank.device) if pool is None else pool.subset({case.card.name for case in used})
-    train_slices(run, pool)
+    with measured(recipe.out, "stage 1", silent=not rank.first):
+        train_slices(run, pool)
     # the heads go on from the averaged encoder, not from the last noisy one
     net.load_state_dict(run.ema.mean.state_dict())
     run.ema = RunningMean(net, recipe.ema)
-    train_studies(run, pool)
+    with measured(recipe.out, "stage 2", silent=not rank.first):
+        train_studies(run, pool)
     journal.close()
     averaged = run.ema.mean.cpu().eval()
     if rank.first:

@@ -96,6 +96,10 @@ def assert_told(folder: Path) -> None:
     assert all(row["slices_per_second"] > 0 for row in rows(folder))
     assert ElementTree.fromstring((folder / "out" / "curves.svg").read_text()).tag.endswith("svg")
     assert list((folder / "out" / "tensorboard").glob("events*"))
+    parts = [json.loads(line) for line in (folder / "out" / "usage.jsonl").read_text().splitlines()]
+    assert [part["part"] for part in parts] == ["prepare", "stage 1", "stage 2"]
+    assert all(part["peak_mb"] > 50 and part["wall_s"] >= 0 for part in parts)
+    assert sum(part["processor_s"] for part in parts) > 0
 
 
 def test_a_killed_run_goes_on_to_equal_losses_and_bit_equal_weights(tmp_path: Path, cases: Path) -> None:
