@@ -36,7 +36,7 @@ class Recipe:
     workers: int = 1
     """Processes that prepare cases."""
     precision: str = "bf16"
-    """bf16 (autocast of the encoder) or fp32."""
+    """bf16 (autocast of the encoder; fp32 all the same on a processor without bf16) or fp32."""
     network: NetworkShape = field(default_factory=NetworkShape)
     """Size of the network and its grid."""
     num_phantoms: int = 400

@@ -16,8 +16,12 @@ from model.weights import load_artefact
 from tests.training.cases import SHAPE, small_case
 from training.calibrate import shrunk_covariance
 from training.data import Split
+from training.ema import RunningMean
+from training.journal import Journal
+from training.loop import Run, has_bf16
 from training.loss import label_loss, mask_loss
 from training.package import write_package
+from training.ranks import join
 from training.recipe import Recipe
 from training.train import main, train
 
@@ -104,6 +108,16 @@ def stop_after(last: int):  # type: ignore[no-untyped-def]
             raise KeyboardInterrupt
 
     return report
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_bf16_is_taken_where_the_processor_has_it_and_never_imitated(tmp_path: Path, precision: str) -> None:
+    recipe, net = replace(make_recipe(tmp_path), precision=precision), StrokeNet(SHAPE)
+    run = Run(recipe, join("cpu"), net, RunningMean(net, 0.9), Journal(tmp_path, silent=True), 0.0)
+    with run.autocast():
+        product = torch.ones(2, 2) @ torch.ones(2, 2)
+    wanted = torch.bfloat16 if precision == "bf16" and has_bf16(torch.device("cpu")) else torch.float32
+    assert product.dtype == wanted
 
 
 def test_a_bad_recipe_ends_with_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
