@@ -1,10 +1,11 @@
 """The network in each runtime: time, memory, distance from torch eager's answer and from the peak.
 
-    python -m benchmarks.inference [--json] [--long] [--threads N] [--presets small half full] [--gpu]
+    python -m benchmarks.inference [--json] [--compile] [--long] [--threads N] [--presets P...] [--gpu]
 
 OpenVINO in bf16 (where the processor has it) and fp32, ONNX Runtime where it is installed, torch eager,
-and with --long torch.compile. Every runtime lives in a process of its own and the rounds are interleaved:
-a busy machine is busy for all of them. Without --presets it is the shipped network, else networks of those
+and with --compile torch.compile, which takes minutes before the first round; with --long three times the
+rounds. Every runtime lives in a process of its own and the rounds are interleaved: a busy machine is busy
+for all of them. Presets are small, half, full. Without --presets it is the shipped network, else networks of those
 widths with random weights on 256 px of 0.9 mm, 32 slices only unless --long. --gpu takes torch on the GPU
 instead: eager, bf16, compiled. The peak is a matrix product in torch, fp32 and bf16, before the rounds.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     pass
 
 KINDS = ("openvino-bf16", "openvino-fp32", "onnxruntime", "torch")
-LONG_KINDS = (*KINDS, "torch-compile")
+COMPILED = "torch-compile"
 GPU_KINDS = ("torch-cuda", "torch-cuda-bf16", "torch-cuda-bf16-compile")
 BUDGET_S = 200.0
 """For all rounds; with --long without limit. At least FEWEST rounds are made."""
@@ -127,7 +128,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--long", action="store_true", help="torch.compile, too, and three times the rounds")
+    parser.add_argument("--compile", action="store_true", help="torch.compile, too")
+    parser.add_argument("--long", action="store_true", help="the same, and three times the rounds")
     parser.add_argument(
         "--gpu", action="store_true", help="torch on the GPU instead of the processor's runtimes"
     )
@@ -136,7 +138,8 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=("small", "half", "full"), default=[])
     arguments = parser.parse_args()
     rounds = 27 if arguments.long else 9
-    kinds = GPU_KINDS if arguments.gpu else (LONG_KINDS if arguments.long else KINDS)
+    compiled = (COMPILED,) if arguments.compile or arguments.long else ()
+    kinds = GPU_KINDS if arguments.gpu else (*KINDS, *compiled)
     # a limit from outside must not bind one runtime and not the next
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:

@@ -41,6 +41,14 @@ def test_a_missing_runtime_is_named() -> None:
         open_runtime("peerless-fp32", SHIPPED, 1)
 
 
+def test_without_a_compiler_the_compiled_runtime_says_so(tmp_path: Path) -> None:
+    from torch._inductor import config
+
+    absent = {"cpp.cxx": (str(tmp_path / "absent"),), "force_disable_caches": True}
+    with config.patch(absent), pytest.raises(RuntimeError, match="compiler"):
+        open_runtime("torch-compile", SHIPPED, 1)
+
+
 def test_a_gpu_that_is_not_there_is_named() -> None:
     import torch
 
