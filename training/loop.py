@@ -62,7 +62,7 @@ class Run:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies in bf16; a processor that imitates it is four times slower than in fp32."""
+    """Whether the device multiplies in bf16; imitated it is four times slower than fp32."""
     return device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
