@@ -41,6 +41,8 @@ def test_a_missing_runtime_is_named() -> None:
         open_runtime("peerless-fp32", SHIPPED, 1)
 
 
+# torch's own, on the way to its compiler
+@pytest.mark.filterwarnings("ignore:.*script_method.*:DeprecationWarning")
 def test_without_a_compiler_the_compiled_runtime_says_so(tmp_path: Path) -> None:
     from torch._inductor import config
 
