@@ -62,17 +62,14 @@ class Storage(Protocol):
 
 
 class FolderStorage:
-    """Files in a local folder, spread over 256 sub-folders by the first digits of their key."""
+    """Files in a local folder, spread over up to 256 sub-folders by the first digits of their key."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._scratch = root / "incoming"
         self._scratch.mkdir(parents=True, exist_ok=True)
-        missing = [folder for n in range(256) if not (folder := root / f"{n:02x}").is_dir()]
-        for folder in missing:
-            folder.mkdir(exist_ok=True)
-        if missing:
-            sync(root)
+        self._durable: set[Path] = set()
+        """Sub-folders whose own names this process has synced; another may have made one and not yet."""
 
     def keep(self, path: Path) -> str:
         """See `Storage.keep`.
@@ -93,14 +90,17 @@ class FolderStorage:
         """
         keys = [self._link(path) for path in paths]
         folders = {self._target(key).parent for key in keys}
-        with ThreadPoolExecutor(min(SYNCS_AT_ONCE, len(folders) or 1)) as pool:
-            list(pool.map(sync, folders))
+        unsure = folders - self._durable
+        with ThreadPoolExecutor(SYNCS_AT_ONCE) as pool:
+            list(pool.map(sync, [*folders, self.root] if unsure else folders))
+        self._durable.update(unsure)
         return keys
 
     def _link(self, path: Path) -> str:
         key = _hash(path)
         target = self._target(key)
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)
             # the content first: once the name is durable, so is what it names
             sync(path)
             try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from service.durable import sync
 from service.storage import BadKey, DamagedFile, FolderStorage, NotStored, StorageError, open_storage
 
 
@@ -41,6 +42,25 @@ class TestKeep:
         inode = storage.path(key).stat().st_ino
         assert storage.keep(write(tmp_path / "b", b"slice")) == key
         assert storage.path(key).stat().st_ino == inode
+
+    def test_a_folders_name_is_synced_by_each_process_that_first_uses_it(
+        self, storage: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced: list[Path] = []
+
+        def note(path: Path) -> None:
+            sync(path)
+            synced.append(path)
+
+        monkeypatch.setattr("service.storage.sync", note)
+        assert [each.name for each in storage.root.iterdir()] == ["incoming"]
+        another = FolderStorage(
+            storage.root
+        )  # of another process: it finds the folder made, perhaps not synced
+        for each, times in ((storage, 1), (another, 2), (storage, 2)):
+            folder = each.path(each.keep(write(tmp_path / "a", b"slice"))).parent
+            assert synced.count(storage.root) == times
+            assert folder in synced[-2:]
 
     def test_a_file_that_cannot_be_linked_is_copied(
         self, storage: FolderStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
