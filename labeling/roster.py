@@ -2,11 +2,12 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from labeling.assignment import Purpose, Turn
 from labeling.wording import Both
 
 COLUMNS = ("reader", "hcode", "case_from", "case_to")
@@ -65,6 +66,29 @@ def contiguous_ranges(readers: Sequence[tuple[str, str]], num_cases: int) -> lis
         spans.append(Span(reader, hcode, first, first + size - 1))
         first += size
     return spans
+
+
+def turns_of(spans: Sequence[Span], numbers: Collection[int]) -> list[Turn]:
+    """The reads that a roster asks for, flaws and all: who holds a range reads its cases in their order.
+
+    Args:
+        spans: The roster.
+        numbers: Of the cases that are there to be read; others in a range are read by nobody.
+
+    Returns:
+        By reader and place; a case in the ranges of several is read by each.
+    """
+    lists: dict[str, dict[int, None]] = defaultdict(dict)
+    for span in spans:
+        lists[span.reader].update(
+            dict.fromkeys(number for number in sorted(numbers) if span.first <= number <= span.last)
+        )
+    readers = Counter(number for own in lists.values() for number in own)
+    return [
+        Turn(reader, place, str(number), 1, Purpose.DOUBLE if readers[number] > 1 else Purpose.SINGLE)
+        for reader, own in lists.items()
+        for place, number in enumerate(own)
+    ]
 
 
 def flaws(spans: Sequence[Span]) -> list[Both]:

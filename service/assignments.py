@@ -1,6 +1,6 @@
 """Assignment: which reader reads which case, in which order; a round gives out what is eligible."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from labeling.assignment import CannotAssign, Design, Purpose, Reader, Turn, assign, hand_over
+from labeling.roster import Span, turns_of
 from labeling.splits import HELD, Part, Shares
 from service import audit
 from service.accounts import Permission, Viewer, find_account
@@ -79,14 +80,7 @@ def assign_cases(
     """
     for name in [*(reader.name for reader in readers), *adjudicators]:
         _check_reader(session, name)
-    cases = {
-        case.id: case
-        for case in session.scalars(
-            locked(select(Case).where(Case.state == CaseState.ELIGIBLE).order_by(Case.id))
-        )
-    }
-    parts = parts_of(session, shares)
-    taken = {number: case for number, case in cases.items() if parts[number] is not Part.LEFT_OUT}
+    taken, parts = _eligible(session, shares), parts_of(session, shares)
     if not taken:
         raise BadRequest("no case is eligible and waits to be given out")
     try:
@@ -99,8 +93,52 @@ def assign_cases(
         )
     except CannotAssign as error:
         raise BadRequest(str(error)) from None
+    return _give_out(session, viewer, asdict(design), shares, adjudicators, turns, taken)
+
+
+def assign_roster(
+    session: Session,
+    viewer: Viewer,
+    spans: Sequence[Span],
+    shares: Shares,
+    *,
+    adjudicators: Collection[str] = (),
+) -> ReadingRound:
+    """Give out eligible cases by ranges of their numbers, as a roster has them; the others wait.
+
+    Raises:
+        BadRequest: no eligible case is in a range, or somebody may not label. NotFound: no such account.
+    """
+    for name in [*dict.fromkeys(span.reader for span in spans), *adjudicators]:
+        _check_reader(session, name)
+    cases = _eligible(session, shares)
+    turns = turns_of(spans, cases)
+    taken = {int(turn.case): cases[int(turn.case)] for turn in turns}
+    if not taken:
+        raise BadRequest("no case that is eligible and waits to be given out is in a range of the roster")
+    design = {"roster": [[span.reader, span.first, span.last] for span in spans]}
+    return _give_out(session, viewer, design, shares, adjudicators, turns, taken)
+
+
+def _eligible(session: Session, shares: Shares) -> dict[int, Case]:
+    """The cases that wait to be given out, by number, locked; none that a held-out patient keeps back."""
+    query = select(Case).where(Case.state == CaseState.ELIGIBLE).order_by(Case.id)
+    cases = {case.id: case for case in session.scalars(locked(query))}
+    parts = parts_of(session, shares)
+    return {number: case for number, case in cases.items() if parts[number] is not Part.LEFT_OUT}
+
+
+def _give_out(
+    session: Session,
+    viewer: Viewer,
+    design: dict[str, Any],
+    shares: Shares,
+    adjudicators: Collection[str],
+    turns: Sequence[Turn],
+    taken: Mapping[int, Case],
+) -> ReadingRound:
     made = ReadingRound(
-        design=asdict(design),
+        design=design,
         shares={**asdict(shares), "hospitals": list(shares.hospitals)},
         adjudicators=sorted(set(adjudicators)),
         made_by=viewer.username,
@@ -125,7 +163,7 @@ def assign_cases(
         "round": made.id,
         "cases": len(taken),
         "reads": len(turns),
-        "readers": len(readers),
+        "readers": len({turn.reader for turn in turns}),
     }
     audit.record(session, viewer.username, "case.assign", detail=detail)
     return made

@@ -50,8 +50,15 @@ def add_to(app: typer.Typer) -> None:
 def roster(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="reader,hcode,case_from,case_to")],
     thai: Annotated[bool, typer.Option("--thai", help="In Thai.")] = False,
+    give_out: Annotated[
+        bool, typer.Option("--give-out", help="Give out the eligible cases so, flaws and all.")
+    ] = False,
+    adjudicator: Annotated[list[str] | None, typer.Option(help="Who decides where readers differ.")] = None,
 ) -> None:
-    """Say what is wrong with a roster of contiguous ranges; exit status 1 when anything is."""
+    """Say what is wrong with a roster of ranges of case numbers; exit status 1 when anything is.
+
+    With --give-out its readers, who have accounts of these names, get the eligible cases of their ranges.
+    """
     try:
         spans = read_roster(file)
     except BadRoster as error:
@@ -60,7 +67,15 @@ def roster(
     print(f"{len(spans)} ranges, {len({span.reader for span in spans})} readers, {len(found)} flaws")
     for flaw in found:
         print(f"- {flaw.th if thai else flaw.en}")
-    raise typer.Exit(1 if found else 0)
+    if not give_out:
+        raise typer.Exit(1 if found else 0)
+    with session_scope(open_database(open_settings())) as session:
+        shares = assignments.shares_of(assignments.last_round(session))
+        made = assignments.assign_roster(session, OPERATOR, spans, shares, adjudicators=adjudicator or ())
+        rows = assignments.progress(session)
+    print(f"round {made.id}")
+    for row in rows:
+        print(f"{row.reader:<20} {row.total - row.done:>5} to read")
 
 
 @group.command()

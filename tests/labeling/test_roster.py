@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labeling.roster import BadRoster, Span, contiguous_ranges, flaws, read_roster
+from labeling.assignment import Purpose
+from labeling.roster import BadRoster, Span, contiguous_ranges, flaws, read_roster, turns_of
 
 HEAD = "reader,hcode,case_from,case_to\n"
 
@@ -81,3 +82,13 @@ def test_ranges_are_as_even_as_they_can_be() -> None:
     assert all(after.first == before.last + 1 for before, after in pairwise(spans))
     with pytest.raises(ValueError, match="2 cases cannot be parted among 3 readers"):
         contiguous_ranges([("a", "1"), ("b", "1"), ("c", "1")], 2)
+
+
+def test_who_holds_a_range_reads_its_cases_in_order_and_what_two_hold_both_read() -> None:
+    spans = [Span("R1", "1", 4, 5), Span("R2", "1", 2, 4), Span("R1", "1", 1, 2)]
+    turns = turns_of(spans, {1, 2, 4, 5, 9})
+    assert [(turn.reader, turn.place, turn.case) for turn in turns] == [
+        ("R1", 0, "4"), ("R1", 1, "5"), ("R1", 2, "1"), ("R1", 3, "2"), ("R2", 0, "2"), ("R2", 1, "4"),
+    ]  # fmt: skip
+    assert {turn.case for turn in turns if turn.purpose is Purpose.DOUBLE} == {"2", "4"}
+    assert {turn.case for turn in turns if turn.purpose is Purpose.SINGLE} == {"1", "5"}

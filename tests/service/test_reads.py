@@ -14,14 +14,16 @@ from sqlalchemy.orm import Session
 from labeling.answers import Answer, Criterion
 from labeling.assignment import Design, Purpose, Reader
 from labeling.labels import Label
+from labeling.roster import Span
 from labeling.splits import Shares
 from service.accounts import Role, add_account
 from service.adjudications import Adjudication, adjudicate, consensus_of, disputes, find_dispute
-from service.assignments import Assignment, assign_cases, hand_over_reads, next_case, progress
+from service.assignments import Assignment, assign_cases, assign_roster, hand_over_reads, next_case, progress
 from service.case_states import MOVES, SETTLED, CaseState
 from service.cases import Case, flow_of, screen
 from service.errors import BadRequest, HubError, NotFound, NotReady
 from service.reads import Read, draft_of, newest_reads, save_draft, save_label
+from tests.service.factories import UDON
 from tests.service.labelling import BLEED, IMAGES, ML, NORMAL, admitted, entered, given_out, reader
 
 
@@ -56,6 +58,26 @@ class TestAssign:
         admitted(session)
         with pytest.raises(BadRequest, match="20 common cases are asked for"):
             assign_cases(session, ML, [Reader("r1")], Design(), Shares(test=0, calibration=0))
+
+    def test_the_published_ranges_are_given_out_flaws_and_all(self, session: Session) -> None:
+        for n in range(1, 5):
+            admitted(session, n)
+        for name in ("r1", "r2", "judge"):
+            add_account(session, name, Role.RADIOLOGIST)
+        first, second, third, _ = session.scalars(select(Case.id).order_by(Case.id)).all()
+        spans = [Span("r1", UDON, first, second), Span("r2", UDON, second, third)]
+        made = assign_roster(session, ML, spans, Shares(), adjudicators=["judge"])
+        rows = session.scalars(select(Assignment).order_by(Assignment.reader, Assignment.place)).all()
+        assert [(row.reader, row.case_id) for row in rows] == [
+            ("r1", first), ("r1", second), ("r2", second), ("r2", third),
+        ]  # fmt: skip
+        assert (made.design["roster"][0], made.adjudicators) == (["r1", first, second], ["judge"])
+        states = session.scalars(select(Case.state).order_by(Case.id)).all()
+        assert states == [CaseState.ASSIGNED] * 3 + [CaseState.ELIGIBLE]
+        with pytest.raises(BadRequest, match="in a range of the roster"):
+            assign_roster(session, ML, spans, Shares())
+        with pytest.raises(NotFound):
+            assign_roster(session, ML, [Span("nobody", UDON, 1, 99)], Shares())
 
     def test_a_leavers_cases_go_to_the_others(self, session: Session) -> None:
         given_out(session, design=Design(common=1, double_share=0, rereads=1, reread_gap=1))
