@@ -34,6 +34,7 @@ TAG = {
         "BodyPartExamined",
         "ConvolutionKernel",
         "ContrastBolusAgent",
+        "LossyImageCompression",
         "PatientAge",
         "PatientBirthDate",
         "SliceThickness",
@@ -120,6 +121,8 @@ class SliceHeader:
     """From PatientAge."""
     birth_age_years: float | None = None
     """From PatientBirthDate and the date of the study."""
+    lossy: bool = False
+    """Whether it says that it was compressed with loss, however it is encoded now."""
     frame: int = 0
     pixels: PixelFormat | None = None
     """None when the file holds no image."""
@@ -184,6 +187,7 @@ def _header(path: Path, syntax: str, elements: Elements, *, frames: int, frame: 
         instance_number=_integer(elements.text(TAG["InstanceNumber"])),
         age_years=age_from_string(elements.text(TAG["PatientAge"])),
         birth_age_years=age_between(elements.text(TAG["PatientBirthDate"]), elements.text(TAG["StudyDate"])),
+        lossy=elements.text(TAG["LossyImageCompression"]) == "01",
         frame=frame,
         pixels=_pixel_format(elements, frames),
     )

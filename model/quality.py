@@ -66,6 +66,7 @@ REVIEW_CODES = frozenset(
         "bone_kernel",
         "brain_density",
         "bright_sinus",
+        "lossy_compression",
         "metal",
         "missing_slices",
         "motion",
@@ -78,7 +79,7 @@ REVIEW_CODES = frozenset(
         "undecodable_slices",
     }
 )
-"""Codes of the notes, here and in volume.py, that call for a person: the study is not to be cleared."""
+"""Codes of the notes, wherever they are made, that call for a person: the study is not to be cleared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from model.geometry import (
     tilt_degrees,
     upright,
 )
+from model.header_notes import header_notes
 from model.headers import SliceHeader, Triple, read_headers
 from model.part10 import BadPart10
 from model.pixels import THREADS, DecodedSlice, decode_slices
 from model.quality import check_pixels
-from model.series import FEWEST_IMAGES, SeriesChoice, is_bone_kernel, rank_series
+from model.series import FEWEST_IMAGES, SeriesChoice, rank_series
 from model.stroke import Note, Refusal
 
 ADULT_YEARS = 18
@@ -182,7 +183,7 @@ def _load_series(choice: SeriesChoice, headers: Sequence[SliceHeader], study_not
     lost = len(whole.headers) - len(stack.headers)
     gap_findings, gap_notes = _judge_gaps(stack, lost)
     findings += gap_findings
-    notes += [*pixel_notes, *geometry_notes(stack), *gap_notes, *_kernel_notes(stack)]
+    notes += [*pixel_notes, *geometry_notes(stack), *gap_notes, *header_notes(stack)]
     spacing = _spacing(stack)
     report = check_pixels(*upright(hu, stack, spacing), stack.positions_mm)
     findings += [_Finding(refusal, text) for refusal, text in report.refusals]
@@ -287,14 +288,3 @@ def _judge_gaps(stack: Stack, lost_in_decoding: int) -> tuple[list[_Finding], li
     if missing > MISSING_FRACTION * due and missing > lost_in_decoding:
         return [_Finding(Refusal.MISSING_SLICES, text)], []
     return [], [Note("missing_slices", text)]
-
-
-def _kernel_notes(stack: Stack) -> list[Note]:
-    header = stack.headers[0]
-    if not is_bone_kernel(header):
-        return []
-    return [
-        Note(
-            "bone_kernel", f"Only a sharp reconstruction is there (kernel {header.kernel or 'not named'!r})."
-        )
-    ]

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import JPEGLSNearLossless
 
+from model.quality import REVIEW_CODES
 from model.stroke import Note, Refusal
 from model.volume import UnreadableStudy, load_head_ct
 from tests.model.heads import Scan, dataset, head_hu, uid, write, write_scan
@@ -119,6 +122,19 @@ class TestLoadHeadCt:
     def test_a_bone_series_is_read_for_want_of_better(self, tmp_path: Path) -> None:
         volume = load_head_ct(write_scan(tmp_path, Scan(tags={"ConvolutionKernel": "H70h"})))
         assert "bone_kernel" in codes(volume.notes)
+
+    def test_compression_with_loss_is_left_to_a_person(self, head: list[Path], tmp_path: Path) -> None:
+        said = load_head_ct(write_scan(tmp_path / "said", Scan(tags={"LossyImageCompression": "01"})))
+        assert "lossy_compression" in codes(said.notes) & REVIEW_CODES  # what is plain now was not once
+        near = []
+        for path in head:
+            ds = dcmread(path)
+            ds.compress(JPEGLSNearLossless, jls_error=2, generate_instance_uid=False)
+            ds.LossyImageCompression = "00"  # the encoding knows better
+            ds.save_as(tmp_path / path.name)
+            near.append(tmp_path / path.name)
+        assert "lossy_compression" in codes(load_head_ct(near).notes)
+        assert "lossy_compression" not in codes(load_head_ct(head).notes)
 
     def test_ages_on_either_side_of_18_are_left_to_a_person(self, tmp_path: Path) -> None:
         volume = load_head_ct(write_scan(tmp_path, Scan(tags={"PatientBirthDate": "20200101"})))
