@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -40,6 +40,8 @@ async def open_reading(request: Request) -> AsyncIterator[Session]:
                 await run_in_threadpool(session.close)
 
 
+Number = Annotated[int, Path(ge=1, le=2**53)]
+"""Of a row, in a path: what the database can hold, and JSON too."""
 Work = Annotated[Session, Depends(open_session, scope="function")]
 Look = Annotated[Session, Depends(open_reading, scope="function")]
 

@@ -17,7 +17,7 @@ from service.adjudication_drafts import (
     save_adjudication_draft,
 )
 from service.adjudications import Dispute, adjudicate, disputes, find_dispute
-from service.api.access import LabelReader, Look, Work, note_read
+from service.api.access import LabelReader, Look, Number, Work, note_read
 from service.api.bodies import read_whole
 from service.api.labels import (
     BRAIN,
@@ -70,7 +70,7 @@ class AdjudicationOut(BaseModel):
 @router.get("/adjudications/{number}/slices/{n}.webp", response_class=Response)
 def draw_disputed_slice(
     request: Request,
-    number: int,
+    number: Number,
     n: SliceNumber,
     viewer: LabelReader,
     session: Look,
@@ -81,7 +81,7 @@ def draw_disputed_slice(
 
 
 @router.post("/adjudications/{number}/masks", status_code=201, responses=responses(413), openapi_extra=PNG)
-async def keep_disputed_mask(request: Request, number: int, viewer: LabelReader) -> MaskOut:
+async def keep_disputed_mask(request: Request, number: Number, viewer: LabelReader) -> MaskOut:
     """The same for a case that waits for the viewer as adjudicator."""
     content = await read_whole(request, LARGEST)
     return await run_in_threadpool(keep_sent_mask, request, viewer, number, content, disputed=True)
@@ -97,7 +97,7 @@ def list_disputes(request: Request, viewer: LabelReader, session: Look) -> Seque
 
 
 @router.get("/adjudications/{number}")
-def read_dispute(request: Request, number: int, viewer: LabelReader, session: Look) -> DisputeOut:
+def read_dispute(request: Request, number: Number, viewer: LabelReader, session: Look) -> DisputeOut:
     """One case that waits for the viewer as adjudicator."""
     found = find_dispute(session, viewer, number)
     answer = _dispute_out(request, session, found)
@@ -106,7 +106,7 @@ def read_dispute(request: Request, number: int, viewer: LabelReader, session: Lo
 
 
 @router.put("/adjudications/{number}/draft")
-def keep_disputed_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
+def keep_disputed_draft(number: Number, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
     """Keep what the viewer has entered so far of a case that waits for them as adjudicator."""
     return DraftOut(saved_at=save_adjudication_draft(session, viewer, number, body).at)
 
@@ -114,7 +114,7 @@ def keep_disputed_draft(number: int, body: dict[str, Any], viewer: LabelReader, 
 @router.get("/adjudications/{number}/masks/{name}.png", response_class=Response)
 def draw_disputed_mask(
     request: Request,
-    number: int,
+    number: Number,
     name: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
     viewer: LabelReader,
     session: Look,
@@ -129,7 +129,7 @@ def draw_disputed_mask(
 
 @router.post("/adjudications/{number}", status_code=201)
 def decide(
-    request: Request, number: int, body: AdjudicationIn, viewer: LabelReader, session: Work
+    request: Request, number: Number, body: AdjudicationIn, viewer: LabelReader, session: Work
 ) -> AdjudicationOut:
     """Decide a case on which readers differ."""
     find_dispute(session, viewer, number)

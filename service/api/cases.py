@@ -11,7 +11,7 @@ from labeling.assignment import Design, Reader
 from labeling.flow import Flow, flow_svg
 from labeling.splits import Shares
 from service import assignments
-from service.api.access import Curator, Look, Offerer, Work, note_read
+from service.api.access import Curator, Look, Number, Offerer, Work, note_read
 from service.api.case_schemas import (
     AgreementOut,
     AssignmentIn,
@@ -192,7 +192,7 @@ def pass_on(body: HandOverIn, viewer: Curator, session: Work) -> HandOverOut:
 
 
 @router.get("/{number}")
-def read_case(request: Request, number: int, viewer: Offerer, session: Look) -> CaseOut:
+def read_case(request: Request, number: Number, viewer: Offerer, session: Look) -> CaseOut:
     """One case."""
     case = find_case(session, viewer, number)
     answer = _case_out(session, case, session.get_one(Study, case.study_id).study_instance_uid)
@@ -201,7 +201,7 @@ def read_case(request: Request, number: int, viewer: Offerer, session: Look) -> 
 
 
 @router.post("/{number}/screening", responses=responses(409))
-def settle_doubts(number: int, body: ScreeningIn, viewer: Curator, session: Work) -> CaseOut:
+def settle_doubts(number: Number, body: ScreeningIn, viewer: Curator, session: Work) -> CaseOut:
     """Settle what the criteria left to a person."""
     case = screen(session, viewer, number, body.confirmed, note=body.note)
     return _case_out(session, case, session.get_one(Study, case.study_id).study_instance_uid)
@@ -210,7 +210,7 @@ def settle_doubts(number: int, body: ScreeningIn, viewer: Curator, session: Work
 @router.get("/{number}/slices/{n}.webp", response_class=Response)
 def draw_slice(
     request: Request,
-    number: int,
+    number: Number,
     n: Annotated[int, Path(ge=1, le=10_000)],
     viewer: Curator,
     session: Look,

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, StreamingResponse
 from labeling.export import labels_csv, objects_folder, zipped
 from labeling.manifest import PICTURE, SHEET, BadDataSet, read_data_set
 from labeling.splits import Shares
-from service.api.access import Curator, Look, Work, note_read
+from service.api.access import Curator, Look, Number, Work, note_read
 from service.api.problems import responses
 from service.data_set_orders import (
     LONGEST_LICENCE,
@@ -101,31 +101,31 @@ def read_orders(viewer: Curator, session: Look) -> Sequence[OrderOut]:
 
 
 @router.get("/orders/{number}")
-def read_order(number: int, viewer: Curator, session: Look) -> OrderOut:
+def read_order(number: Number, viewer: Curator, session: Look) -> OrderOut:
     """One order; when it is done it names its data set."""
     return order_out(find_order(session, number))
 
 
 @router.get("/{number}")
-def read_data_set_row(number: int, viewer: Curator, session: Look) -> DataSetOut:
+def read_data_set_row(number: Number, viewer: Curator, session: Look) -> DataSetOut:
     """One data set."""
     return _out(find_data_set(session, number))
 
 
 @router.get("/{number}/datasheet.md", response_class=FileResponse)
-def read_sheet(number: int, viewer: Curator, session: Look) -> Response:
+def read_sheet(number: Number, viewer: Curator, session: Look) -> Response:
     """Its data sheet, as Markdown."""
     return _file(find_data_set(session, number), SHEET, "text/markdown")
 
 
 @router.get("/{number}/flow.svg", response_class=FileResponse)
-def read_flow(number: int, viewer: Curator, session: Look) -> Response:
+def read_flow(number: Number, viewer: Curator, session: Look) -> Response:
     """From upload to data set, as a picture."""
     return _file(find_data_set(session, number), PICTURE, "image/svg+xml")
 
 
 @router.get("/{number}/labels.csv", response_class=Response)
-def read_labels(request: Request, number: int, viewer: Curator, session: Look) -> Response:
+def read_labels(request: Request, number: Number, viewer: Curator, session: Look) -> Response:
     """Its labels as a table: one line a study."""
     found = find_data_set(session, number)
     name, text = f"{found.name}-v{found.version}.csv", labels_of(found)
@@ -134,7 +134,7 @@ def read_labels(request: Request, number: int, viewer: Curator, session: Look) -
 
 
 @router.get("/{number}/export.zip", response_class=Response)
-def export(request: Request, number: int, viewer: Curator, session: Look) -> Response:
+def export(request: Request, number: Number, viewer: Curator, session: Look) -> Response:
     """The whole of it as it was frozen, de-identified, with labels.csv, written while it is sent."""
     found = find_data_set(session, number)
     folder, name = folder_of(found), f"{found.name}-v{found.version}.zip"
@@ -144,13 +144,13 @@ def export(request: Request, number: int, viewer: Curator, session: Look) -> Res
 
 
 @router.post("/{number}/objects", status_code=202)
-def order_dicom(number: int, viewer: Curator, session: Work) -> OrderOut:
+def order_dicom(number: Number, viewer: Curator, session: Work) -> OrderOut:
     """Have its labels written as DICOM SR and SEG; asked for twice it is one order."""
     return order_out(order_objects(session, viewer, number))
 
 
 @router.get("/{number}/objects.zip", response_class=Response, responses=responses(409))
-def export_objects(request: Request, number: int, viewer: Curator, session: Look) -> Response:
+def export_objects(request: Request, number: Number, viewer: Curator, session: Look) -> Response:
     """Its labels as DICOM SR and SEG, once they were ordered and made."""
     found = find_data_set(session, number)
     folder = objects_folder(folder_of(found))

@@ -13,7 +13,7 @@ from labeling.completeness import Images
 from labeling.labels import Label
 from service.accounts import Viewer
 from service.adjudications import find_dispute
-from service.api.access import LabelReader, Look, Work, note_read
+from service.api.access import LabelReader, Look, Number, Work, note_read
 from service.api.bodies import read_whole
 from service.api.drawings import drawn_slice
 from service.api.problems import responses
@@ -87,7 +87,7 @@ def read_next(request: Request, viewer: LabelReader, session: Look) -> Any:
 
 
 @router.get("/labels/{number}")
-def read_turn(request: Request, number: int, viewer: LabelReader, session: Look) -> TurnOut:
+def read_turn(request: Request, number: Number, viewer: LabelReader, session: Look) -> TurnOut:
     """One of the viewer's own cases, read or not."""
     turn = find_assignment(session, viewer, number)
     answer = _turn_out(request, session, viewer.username, turn)
@@ -98,7 +98,7 @@ def read_turn(request: Request, number: int, viewer: LabelReader, session: Look)
 @router.get("/labels/{number}/slices/{n}.webp", response_class=Response)
 def draw_slice(
     request: Request,
-    number: int,
+    number: Number,
     n: SliceNumber,
     viewer: LabelReader,
     session: Look,
@@ -110,13 +110,13 @@ def draw_slice(
 
 
 @router.put("/labels/{number}/draft", responses=responses(409))
-def keep_draft(number: int, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
+def keep_draft(number: Number, body: dict[str, Any], viewer: LabelReader, session: Work) -> DraftOut:
     """Keep what was entered so far; it may be incomplete."""
     return DraftOut(saved_at=save_draft(session, viewer, number, body).at)
 
 
 @router.post("/labels/{number}/masks", status_code=201, responses=responses(413), openapi_extra=PNG)
-async def keep_painted(request: Request, number: int, viewer: LabelReader) -> MaskOut:
+async def keep_painted(request: Request, number: Number, viewer: LabelReader) -> MaskOut:
     """Keep what was painted onto one slice: a PNG of its size, whose alpha or white is the finding."""
     content = await read_whole(request, LARGEST)
     return await run_in_threadpool(keep_sent_mask, request, viewer, number, content, disputed=False)
@@ -125,7 +125,7 @@ async def keep_painted(request: Request, number: int, viewer: LabelReader) -> Ma
 @router.get("/labels/{number}/masks/{name}.png", response_class=Response)
 def draw_mask(
     request: Request,
-    number: int,
+    number: Number,
     name: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
     viewer: LabelReader,
     session: Look,
@@ -139,7 +139,7 @@ def draw_mask(
 
 @router.post("/labels/{number}", status_code=201, responses=responses(409))
 def hand_in(
-    request: Request, number: int, body: dict[str, Any], viewer: LabelReader, session: Work
+    request: Request, number: Number, body: dict[str, Any], viewer: LabelReader, session: Work
 ) -> ReadOut:
     """Hand in a read of the schema r8-ncct-1.0; again corrects it, and both stay."""
     turn = find_assignment(session, viewer, number)
@@ -150,7 +150,7 @@ def hand_in(
 
 
 def keep_sent_mask(
-    request: Request, viewer: Viewer, number: int, content: bytes, *, disputed: bool
+    request: Request, viewer: Viewer, number: Number, content: bytes, *, disputed: bool
 ) -> MaskOut:
     """Keep what was painted onto a slice of a read, or of a case that waits for an adjudicator."""
     with session_scope(request.app.state.engine, write=False) as session:

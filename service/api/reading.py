@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pacs_gateway.dicomjson import Attributes
 from service.accounts import Viewer
-from service.api.access import LabelReader, Look, note_read
+from service.api.access import LabelReader, Look, Number, note_read
 from service.api.lean import LeanRoute
 from service.api.problems import responses
 from service.api.qido import MEDIA_TYPE, Uid, page_of, search_of
@@ -31,7 +31,7 @@ router = APIRouter(
 
 @router.get("/studies", response_class=Response)
 def find_read_study(
-    desk: Desk, number: int, request: Request, viewer: LabelReader, session: Look
+    desk: Desk, number: Number, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """The one study of the read, where it matches."""
     case, copy = _open(request, session, viewer, desk, number)
@@ -41,7 +41,7 @@ def find_read_study(
 
 @router.get("/studies/{study}/series", response_class=Response)
 def find_read_series(
-    desk: Desk, number: int, study: Uid, request: Request, viewer: LabelReader, session: Look
+    desk: Desk, number: Number, study: Uid, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """The one series of the read, where it matches."""
     case, copy = _open(request, session, viewer, desk, number, study)
@@ -53,7 +53,7 @@ def find_read_series(
 
 @router.get("/studies/{study}/series/{series}/instances", response_class=Response)
 def find_read_instances(
-    desk: Desk, number: int, study: Uid, series: Uid, request: Request, viewer: LabelReader, session: Look
+    desk: Desk, number: Number, study: Uid, series: Uid, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """The slices of the read that match, bottom to top."""
     case, copy = _open(request, session, viewer, desk, number, study, series)
@@ -62,7 +62,7 @@ def find_read_instances(
 
 @router.get("/studies/{study}/metadata", response_class=Response)
 def read_study_metadata(
-    desk: Desk, number: int, study: Uid, request: Request, viewer: LabelReader, session: Look
+    desk: Desk, number: Number, study: Uid, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """Of every slice, what an image is shown by."""
     case, copy = _open(request, session, viewer, desk, number, study)
@@ -71,7 +71,7 @@ def read_study_metadata(
 
 @router.get("/studies/{study}/series/{series}/metadata", response_class=Response)
 def read_series_metadata(
-    desk: Desk, number: int, study: Uid, series: Uid, request: Request, viewer: LabelReader, session: Look
+    desk: Desk, number: Number, study: Uid, series: Uid, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """Of every slice, what an image is shown by."""
     case, copy = _open(request, session, viewer, desk, number, study, series)
@@ -81,7 +81,7 @@ def read_series_metadata(
 @router.get("/studies/{study}/series/{series}/instances/{instance}/metadata", response_class=Response)
 def read_instance_metadata(
     desk: Desk,
-    number: int,
+    number: Number,
     study: Uid,
     series: Uid,
     instance: Uid,
@@ -100,7 +100,7 @@ def read_instance_metadata(
 @router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{numbers}", response_class=Response)
 def read_frames_of_slice(
     desk: Desk,
-    number: int,
+    number: Number,
     study: Uid,
     series: Uid,
     instance: Uid,
@@ -123,7 +123,7 @@ def _open(
     session: Session,
     viewer: Viewer,
     desk: Desk,
-    number: int,
+    number: Number,
     study: str | None = None,
     series: str | None = None,
 ) -> tuple[Case, ReadingCopy]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
-from service.api.access import LabelReader, Look, Reader
+from service.api.access import LabelReader, Look, Number, Reader
 from service.api.problems import responses
 from service.descriptions import DICOMWEB
 from service.errors import NotFound
@@ -44,7 +44,9 @@ FRAMED = {
 
 
 @router.get("/labels/{number}/{path:path}", response_class=Response)
-def show_for_read(number: int, path: str, request: Request, viewer: LabelReader, session: Look) -> Response:
+def show_for_read(
+    number: Number, path: str, request: Request, viewer: LabelReader, session: Look
+) -> Response:
     """The viewer for one of the viewer's own open reads, which shows that case and nothing else."""
     case_to_read(session, viewer, Desk.LABELS, number)
     return _blind(request, Desk.LABELS, number, path)
@@ -52,7 +54,7 @@ def show_for_read(number: int, path: str, request: Request, viewer: LabelReader,
 
 @router.get("/adjudications/{number}/{path:path}", response_class=Response)
 def show_for_decision(
-    number: int, path: str, request: Request, viewer: LabelReader, session: Look
+    number: Number, path: str, request: Request, viewer: LabelReader, session: Look
 ) -> Response:
     """The viewer for a case that waits for the viewer as adjudicator."""
     case_to_read(session, viewer, Desk.ADJUDICATIONS, number)
@@ -87,7 +89,7 @@ def _installed(request: Request) -> Path:
     return folder
 
 
-def _blind(request: Request, desk: Desk, number: int, path: str) -> Response:
+def _blind(request: Request, desk: Desk, number: Number, path: str) -> Response:
     """Its page or its configuration; its other files lie where they always do."""
     index = _installed(request) / INDEX
     prefix = f"{PREFIX}/{desk.value}/{number}"

@@ -25,7 +25,7 @@ from model.stroke import StrokeType
 from service.accounts import Permission, Viewer
 from service.adjudication_drafts import adjudication_draft_of
 from service.adjudications import disputes
-from service.api.access import Browser, Look, note_read
+from service.api.access import Browser, Look, Number, note_read
 from service.api.caution import WITH_VIEWER
 from service.assignments import Assignment, find_assignment, next_case, progress
 from service.case_images import images_of, thickness_of
@@ -102,7 +102,7 @@ def show_next(entry: Browser, request: Request, session: Look) -> Response:
 
 
 @router.get("/label/{number}")
-def show_one(number: int, entry: Browser, request: Request, session: Look) -> Response:
+def show_one(number: Number, entry: Browser, request: Request, session: Look) -> Response:
     """One of the reader's own cases, to be read or corrected."""
     viewer = entry.chosen().must(Permission.LABEL)
     return _show(request, session, viewer, find_assignment(session, viewer, number))
@@ -151,7 +151,7 @@ def _show(request: Request, session: Session, viewer: Viewer, turn: Assignment |
     )
 
 
-def _form_of(request: Request, desk: Desk, number: int) -> dict[str, Any]:
+def _form_of(request: Request, desk: Desk, number: Number) -> dict[str, Any]:
     """Where the form sends to, and where OHIF lies for it; empty where the hub has none."""
     installed = (request.app.state.settings.viewer / "index.html").is_file()
     place = f"{desk.value}/{number}"

@@ -165,6 +165,19 @@ def test_nobody_but_its_reader_has_it_and_only_while_it_may_be_read(
     assert people[JUDGE].get(decisions).status_code == 404
 
 
+@pytest.mark.parametrize("number", ["0", "-1", str(2**70), "x"])
+def test_a_number_that_is_no_reads_is_none(people: dict[str, Any], number: str) -> None:
+    for desk in ("labels", "adjudications"):
+        own = f"/api/v1/{desk}/{number}"
+        for path in (
+            own,
+            f"{own}/slices/1.webp",
+            f"{own}/dicomweb/studies",
+            f"/viewer/{desk}/{number}/basic",
+        ):
+            assert people[READER].get(path).status_code in (404, 422), path
+
+
 def test_who_opened_the_study_for_care_reads_it_no_more(people: dict[str, Any], engine: Engine) -> None:
     client = people[READER]
     root = root_of(client)
