@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+from pydicom import dcmread
 from sqlalchemy.orm import Session
 
 from labeling.completeness import Images
 from pacs_gateway.headers import read_header
+from pacs_gateway.pixel_privacy import Refusal, check_pixels
 from pacs_gateway.pseudonyms import Key
 from service.cases import Case
 from service.errors import NotReady
@@ -32,6 +34,18 @@ def slices_of(session: Session, case: Case) -> list[Slice]:
         raise NotReady("the study has no images")
     placed = sorted(most.instances, key=lambda each: (each[5][2] if each[5] else 0.0, each[4] or 0, each[0]))
     return [Slice(most.series_instance_uid, each[0], each[3]) for each in placed]
+
+
+def check_blind(storage: Storage, each: Slice) -> None:
+    """Refuse to show a reader a slice whose very pixels may tell who it is.
+
+    Raises:
+        NotReady: with the reason.
+    """
+    try:
+        check_pixels(dcmread(storage.path(each.storage_key), stop_before_pixels=True))
+    except Refusal as refusal:
+        raise NotReady(f"this slice is not shown to readers: {refusal.reason.meaning}") from refusal
 
 
 def thickness_of(session: Session, case: Case, storage: Storage) -> float | None:

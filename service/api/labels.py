@@ -18,7 +18,7 @@ from service.api.bodies import read_whole
 from service.api.drawings import drawn_slice
 from service.api.problems import responses
 from service.assignments import Assignment, find_assignment, next_case, progress
-from service.case_images import images_of, slices_of
+from service.case_images import check_blind, images_of, slices_of
 from service.case_keys import open_research_key
 from service.cases import Case
 from service.db import session_scope
@@ -190,6 +190,7 @@ def picture_of(
     study, slices = session.get_one(Study, case.study_id), slices_of(session, case)
     if n > len(slices):
         raise NotFound(f"slice {n} of {len(slices)}")
+    check_blind(request.app.state.storage, slices[n - 1])
     series, instance, _ = slices[n - 1]
     centre, width = map(float, window.split(","))
     drawn = drawn_slice(

@@ -234,3 +234,9 @@ def test_what_may_not_leave_care_is_refused_with_its_reason(
     answer = people["idle"].get(f"{root_of(people['idle'])}/studies")
     assert answer.status_code == 409
     assert ("face" if fault == "thin" else "BurnedIn") in answer.json()["detail"]
+    picture = people["idle"].get(root_of(people["idle"]).replace("dicomweb", "slices/1.webp"))
+    if fault == "thin":
+        assert picture.status_code == 200  # a slice seen along the body shows no face
+    else:
+        assert picture.status_code == 409
+        assert "BurnedIn" in picture.json()["detail"]
