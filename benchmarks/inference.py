@@ -7,7 +7,8 @@ and with --compile torch.compile, which takes minutes before the first round; wi
 rounds. Every runtime lives in a process of its own and the rounds are interleaved: a busy machine is busy
 for all of them. Without --presets (small, half, full) it is the shipped network, else networks of those
 widths with random weights on 256 px of 0.9 mm, 32 slices only unless --long. --gpu takes torch on the GPU
-instead: eager, bf16, compiled. The peak is a matrix product in torch, fp32 and bf16, before the rounds.
+instead: eager, bf16, compiled. The peak is a matrix product in torch, fp32 and, where the processor
+has it, bf16, before the rounds.
 """
 
 import argparse
