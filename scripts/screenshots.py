@@ -229,6 +229,7 @@ def main() -> None:
     }  # fmt: skip
     settings = read_settings(environment)
     token, answers, password = demo.prepare(settings)
+    settings.viewer.symlink_to(demo.VIEWER)  # OHIF is in the pictures where it was installed for the demo
     address = f"http://127.0.0.1:{http_port}"
     with demo.hub(environment, address), sync_playwright() as playwright:
         headers = {"Authorization": f"Bearer {token}"}
