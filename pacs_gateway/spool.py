@@ -171,10 +171,13 @@ class Spool:
         Raises:
             OSError: it keeps its working name, and is published when this process has ended.
         """
-        if part.is_sealed(size):
-            os.ftruncate(part.descriptor, size)
-            _link(part.path, self.path_of(sha256))
-        self.let_go(part)
+        try:
+            if part.is_sealed(size):
+                os.ftruncate(part.descriptor, size)
+                _link(part.path, self.path_of(sha256))
+        finally:
+            os.close(part.descriptor)
+        part.path.unlink(missing_ok=True)
 
     def let_go(self, part: Part) -> None:
         """Remove a working name."""
@@ -216,22 +219,30 @@ class Spool:
                 continue
             lock = _try_lock(folder / "lock")
             if lock is not None:
-                dead.append(folder.name)
-                self._adopt(folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                if self._adopt(folder):
+                    dead.append(folder.name)
+                    shutil.rmtree(folder, ignore_errors=True)
                 os.close(lock)
         return dead
 
-    def _adopt(self, folder: Path) -> None:
-        """Publish the sealed files of a dead process: their names were not durable when the power went."""
-        for path in folder.glob(f"*{BLANK_SUFFIX}"):
-            sha256 = restore(path)
-            if sha256 is None:
-                continue
-            published = self.path_of(sha256)
-            if _link(path, published):
-                log.warning("a sealed file was published", extra={"sha256": sha256})
-            _sync_other(published)
+    def _adopt(self, folder: Path) -> bool:
+        """Publish the sealed files of a process that ended before their names were durable, or made.
+
+        Whether nothing is left in the folder that somebody was told is kept.
+        """
+        try:
+            for path in folder.glob(f"*{BLANK_SUFFIX}"):
+                sha256 = restore(path)
+                if sha256 is None:
+                    continue
+                published = self.path_of(sha256)
+                if _link(path, published):
+                    log.warning("a sealed file was published", extra={"sha256": sha256})
+                _sync_other(published)
+        except OSError as error:
+            log.error("sealed files cannot be published yet: %s", error, extra={"owner": folder.name})
+            return False
+        return True
 
     def unindexed(self, known: set[str]) -> Iterator[Path]:
         """Durable files the index does not know, but for those a live process is just indexing."""
@@ -243,7 +254,8 @@ class Spool:
     def close(self) -> None:
         if self._blanks is not None:
             self._blanks.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._adopt(self._folder):
+            shutil.rmtree(self._folder, ignore_errors=True)
         assert self._lock is not None
         for descriptor in (self._lock, *(part.descriptor for part in self._prepared)):
             os.close(descriptor)

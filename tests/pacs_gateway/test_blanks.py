@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -217,3 +218,33 @@ class TestCrash:
             file.unlink()
         assert [r.stored for r in open_inbox().receipts()] == [1]
         assert data_set_of(kept) == data_set_of(path)
+
+
+class TestName:
+    @pytest.fixture
+    def nameless(self, prepared: Inbox, sender: Sender, tmp_path: Path) -> Path:
+        """An instance that was kept and could not be given its name; the shelf that it lacks."""
+        path = write_slice(tmp_path, **PIXELS)
+        shelf = prepared.root / "instances" / hashlib.sha256(data_set_of(path)).hexdigest()[:2]
+        shelf.rmdir()
+        assert add(prepared, [path], sender) == [Outcome.STORED]
+        assert kept_in(prepared.root) == []
+        return shelf
+
+    def test_it_is_named_as_the_inbox_is_closed(
+        self, nameless: Path, prepared: Inbox, open_inbox: Callable[..., Inbox]
+    ) -> None:
+        nameless.mkdir()
+        prepared.close()
+        assert [is_whole(kept) for kept in kept_in(prepared.root)] == [True]
+        assert list((prepared.root / "owners").iterdir()) == []
+
+    def test_it_waits_for_whoever_opens_the_inbox_next(
+        self, nameless: Path, prepared: Inbox, open_inbox: Callable[..., Inbox]
+    ) -> None:
+        prepared.close()
+        assert kept_in(prepared.root) == []
+        inbox = open_inbox()  # which makes the shelf again
+        assert [is_whole(kept) for kept in kept_in(inbox.root)] == [True]
+        assert sum(receipt.stored for receipt in inbox.receipts()) == 1
+        assert blanks_in(inbox.root) == []
