@@ -1,7 +1,6 @@
 """Events over a real connection: what is sent, to whom, from where on, and when it ends."""
 
 import json
-import socket
 import threading
 import time
 from collections import Counter
@@ -13,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
@@ -32,6 +30,7 @@ from service.db import session_scope
 from tests.service.api.conftest import SignIn
 from tests.service.factories import LOEI, UDON, analysed
 from tests.service.labelling import GOOD, KEY, ML, TECHNICIAN
+from tests.service.served import served
 
 Follow = Callable[..., Any]
 
@@ -39,13 +38,8 @@ Follow = Callable[..., Any]
 @pytest.fixture
 def address(app: FastAPI, engine: Engine) -> Iterator[str]:
     """The app behind a real socket."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(app) as address:
+        yield address
 
 
 def key_of(engine: Engine, role: Role = Role.RADIOLOGIST, hcode: str | None = UDON) -> dict[str, str]:

@@ -1,13 +1,10 @@
 """The reader's page in Chromium: a case read by keys alone, saved as one goes, blind."""
 
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine, select
@@ -28,6 +25,7 @@ from service.settings import Settings
 from tests.service.api.test_cases import painting
 from tests.service.factories import UDON
 from tests.service.labelling import BLEED, ML, NORMAL, entered, reader, with_images
+from tests.service.served import served
 from tests.service.web.conftest import MARK, PASSWORD, Enter
 from tests.service.web.days import chromium
 
@@ -43,24 +41,16 @@ def reading(app: FastAPI, engine: Engine, tmp_path: Path) -> Iterator[Page]:
         add_account(session, "reader", Role.RADIOLOGIST, password=PASSWORD)
         design = Design(common=0, double_share=0, rereads=0)
         assign_cases(session, ML, [Reader("reader")], design, Shares(test=0, calibration=0))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        with chromium() as browser:
-            page = browser.new_page(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", locale="en-GB")
-            page.goto("/login")
-            page.fill("input[name=username]", "reader")
-            page.fill("input[name=password]", PASSWORD)
-            page.press("input[name=password]", "Enter")
-            page.wait_for_selector("nav a[href='/label']", state="attached")
-            page.goto("/label")
-            page.wait_for_selector("[data-slice-number]:has-text('3 / 5')")
-            yield page
-    finally:
-        server.should_exit = True
-        thread.join()
+    with served(app) as address, chromium() as browser:
+        page = browser.new_page(base_url=address, locale="en-GB")
+        page.goto("/login")
+        page.fill("input[name=username]", "reader")
+        page.fill("input[name=password]", PASSWORD)
+        page.press("input[name=password]", "Enter")
+        page.wait_for_selector("nav a[href='/label']", state="attached")
+        page.goto("/label")
+        page.wait_for_selector("[data-slice-number]:has-text('3 / 5')")
+        yield page
 
 
 def test_a_bleed_and_a_normal_head_are_read_by_keys_alone(

@@ -1,15 +1,12 @@
 """A case read in OHIF beside the form, in Chromium: blind, by keys, with a box, and the next one."""
 
 import io
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from PIL import Image
 from playwright.sync_api import Browser, Frame, Page, expect
@@ -25,6 +22,7 @@ from service.db import session_scope
 from service.reads import newest_reads
 from service.settings import Settings
 from tests.service.labelling import ML, with_images
+from tests.service.served import served
 from tests.service.web.conftest import PASSWORD
 from tests.service.web.days import DESK, PATIENCE_MS, PHONE, chromium, install_ohif
 
@@ -55,13 +53,8 @@ def address(app: FastAPI, engine: Engine, settings: Settings, tmp_path: Path) ->
         add_account(session, "reader", Role.RADIOLOGIST, password=PASSWORD)
         design = Design(common=0, double_share=0, rereads=0)
         assign_cases(session, ML, [Reader("reader")], design, Shares(test=0, calibration=0))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with served(app) as address:
+        yield address
 
 
 def enter(browser: Browser, address: str, size: dict[str, int]) -> Page:

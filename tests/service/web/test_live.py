@@ -1,12 +1,9 @@
 """The worklist in Chromium while studies arrive: rows, title, sound, keys; by the clock without events."""
 
 import re
-import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 from sqlalchemy import Engine
@@ -15,6 +12,7 @@ from model.stroke import StrokeType
 from service.accounts import Role, add_account
 from service.db import session_scope
 from tests.service.factories import UDON, analysed
+from tests.service.served import served
 from tests.service.web.conftest import PASSWORD
 from tests.service.web.days import chromium
 
@@ -28,20 +26,14 @@ def worklist(app: FastAPI, engine: Engine) -> Iterator[Page]:
     with session_scope(engine) as session:
         add_account(session, "reader", Role.RADIOLOGIST, hcode=UDON, password=PASSWORD)
         analysed(session, "1.1")
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    with chromium() as browser:
-        page = browser.new_page(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", locale="en-GB")
+    with served(app) as address, chromium() as browser:
+        page = browser.new_page(base_url=address, locale="en-GB")
         page.goto("/login")
         page.fill("input[name=username]", "reader")
         page.fill("input[name=password]", PASSWORD)
         page.press("input[name=password]", "Enter")
         page.wait_for_selector("#rows[data-live=events]")
         yield page
-    server.should_exit = True
-    thread.join()
 
 
 def test_a_flag_comes_in_by_itself_is_counted_and_sounds(worklist: Page, engine: Engine) -> None:
